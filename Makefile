@@ -1,0 +1,59 @@
+# make demo    set up, build, and run a call over TLS on loopback into a WAV
+# make test    set up, build, and run every test
+# make check   ruff, mypy, stubtest, cython-lint
+# make bench   ratios to the libraries people use today
+.PHONY: demo test check bench build ctest pytest clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+demo: build
+	trunkline demo
+
+test: ctest pytest
+
+# The editable install builds the extension modules again when a source of theirs has changed.
+NATIVE := $(shell find csrc cmake src/trunkline/_native src/CMakeLists.txt CMakeLists.txt -type f)
+
+build: $(VENV)/built
+
+$(VENV)/built: $(VENV)/dev pyproject.toml $(NATIVE)
+	flock $(VENV)/lock $(PIP) install --no-build-isolation -Cbuild-dir=build/editable -e '.[all]'
+	touch $@
+
+# pip reads dependency groups since 25.1.
+$(VENV)/dev: pyproject.toml .ci/packages
+	.ci/packages required gcc libc6-dev python3-dev python3-venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install 'pip>=25.1'
+	$(PIP) install --group dev
+	touch $@
+
+ctest: $(VENV)/dev
+	for preset in release sanitize; do \
+		mkdir -p build && cmake --preset $$preset >build/$$preset.log 2>&1 || { cat build/$$preset.log; exit 1; }; \
+		cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
+	done
+
+pytest: build
+	.ci/packages optional sox ffmpeg
+	python -m pytest
+
+check: build
+	ruff check
+	ruff format --check
+	cython-lint src
+	mypy
+	MYPYPATH=src python -m mypy.stubtest trunkline._native --allowlist tests/packaging/stubtest-allowlist.txt --ignore-unused-allowlist
+
+bench: build
+	python benchmarks/bench_g711.py
+	cmake --preset release >/dev/null && cmake --build --preset release >/dev/null
+	build/c-release/csrc/bench_g711
+
+clean:
+	rm -rf build $(VENV)

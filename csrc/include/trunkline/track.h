@@ -1,0 +1,111 @@
+/* Track: one direction of one call, payloads to frames; and its mirror, PCM to payloads.
+ *
+ * Put a payload, then take until nothing is pending:
+ *
+ *     tl_track_put(track, payload, n_bytes, sequence, timestamp_ms);
+ *     while (tl_track_pending(track) != TL_TRACK_NOTHING)
+ *         tl_track_take(track, pcm, &info);
+ *
+ * The timeline. A track lays samples one after the other from the time of its first packet. A packet
+ * whose timestamp is within 10 ms of the next sample to be laid is appended, for carriers round. Later
+ * ones leave a gap, which is concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier
+ * ones are late, unless they are the next in sequence: then it was the carrier's clock that stepped back.
+ */
+#ifndef TRUNKLINE_TRACK_H
+#define TRUNKLINE_TRACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trunkline/codec.h"
+
+#define TL_TRACK_NO_SEQUENCE (-1)
+#define TL_TRACK_MAX_CHANNELS 8
+#define TL_TRACK_MAX_GAP_MS 10000 /* a longer one is a discontinuity: reported, not filled */
+
+typedef struct tl_track_config {
+    const tl_codec *codec;
+    tl_isa isa;
+    uint32_t rate_hz;       /* 4,000 to 192,000 */
+    uint32_t n_channels;    /* 1 to TL_TRACK_MAX_CHANNELS, interleaved */
+    uint32_t frame_samples; /* per channel, 1 to 192,000 */
+} tl_track_config;
+
+typedef enum tl_track_kind {
+    TL_TRACK_NOTHING = 0,
+    TL_TRACK_FRAME,
+    TL_TRACK_DISCONTINUITY,
+} tl_track_kind;
+
+typedef struct tl_track_info {
+    tl_track_kind kind;
+    uint32_t n_samples;  /* frame: per channel; frame_samples but for the last after a finish */
+    bool concealed;      /* frame: at least one sample was laid into a gap */
+    uint64_t index;      /* frame: 0, 1, 2 ... within the track */
+    double timestamp_ms; /* frame: of its first sample. Discontinuity: where the frames stop */
+    double resumes_ms;   /* discontinuity: where they go on */
+} tl_track_info;
+
+typedef struct tl_track_stats {
+    uint64_t packets; /* put, whatever became of them */
+    uint64_t bytes;
+    uint64_t late;              /* dropped: their time had been laid already (duplicates too) */
+    uint64_t lost;              /* sequence numbers that were skipped, also when they came late */
+    uint64_t concealed_samples; /* per channel */
+    uint64_t discontinuities;
+    uint64_t resyncs; /* packets appended although their timestamp lay behind */
+} tl_track_stats;
+
+typedef struct tl_track tl_track;
+
+size_t tl_track_size(const tl_track_config *config);
+/* mem has tl_track_size bytes and is aligned for max_align_t. The state may be copied by memcpy while
+ * nothing is pending. */
+tl_track *tl_track_init(void *mem, const tl_track_config *config);
+
+/* Lay a payload on the timeline. Nothing may be pending. payload must stay as it is until nothing is
+ * pending any more. timestamp_ms is 0 to 2^53, sequence >= 0 or TL_TRACK_NO_SEQUENCE. An empty payload
+ * is counted, no more. Odd bytes (less than one sample of every channel) are carried over to the packet
+ * that continues the audio, and dropped when none does. */
+void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
+                  int64_t timestamp_ms);
+/* Make the rest pending as one last frame, which is shorter. Nothing may be pending. */
+void tl_track_finish(tl_track *track);
+/* Forget what is pending, and the started frame: for a caller that has no memory to take it. */
+void tl_track_drop(tl_track *track);
+
+tl_track_kind tl_track_pending(const tl_track *track);
+/* Something must be pending. pcm has room for frame_samples x n_channels s16; a discontinuity leaves it
+ * alone. */
+void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info);
+
+const tl_track_stats *tl_track_stats_of(const tl_track *track);
+
+/* Packetizer: PCM of any length in, payloads of exactly packet_samples out. */
+typedef struct tl_packetizer_config {
+    const tl_codec *codec;
+    tl_isa isa;
+    uint32_t n_channels;     /* 1 to TL_TRACK_MAX_CHANNELS, interleaved */
+    uint32_t packet_samples; /* per channel, 1 to 192,000 */
+} tl_packetizer_config;
+
+typedef struct tl_packetizer tl_packetizer;
+
+size_t tl_packetizer_size(const tl_packetizer_config *config);
+/* As tl_track_init. */
+tl_packetizer *tl_packetizer_init(void *mem, const tl_packetizer_config *config);
+size_t tl_packetizer_payload_bytes(const tl_packetizer *packetizer);
+/* Give interleaved s16 of any alignment, n_samples per channel. Nothing may be pending. pcm must stay as
+ * it is until nothing is pending any more. */
+void tl_packetizer_put(tl_packetizer *packetizer, const void *pcm, size_t n_samples);
+/* Whole payloads pending. */
+size_t tl_packetizer_pending(const tl_packetizer *packetizer);
+void tl_packetizer_take(tl_packetizer *packetizer, void *payload);
+/* Encode the rest, shorter than a packet, into payload; returns its bytes (0: there was none). Nothing
+ * may be pending. */
+size_t tl_packetizer_finish(tl_packetizer *packetizer, void *payload);
+/* Forget what is pending, and the rest: for a caller that has no memory to take it. */
+void tl_packetizer_drop(tl_packetizer *packetizer);
+
+#endif

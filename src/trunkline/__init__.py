@@ -1,0 +1,81 @@
+"""The audio hot path of a phone call's media stream.
+
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trunkline import errors, g711, stream, wav
+    from trunkline.errors import (
+        BufferTooSmallError,
+        ConcurrentUseError,
+        FormatError,
+        LibraryMissingError,
+        LocalProtocolError,
+        PayloadError,
+        ProtocolError,
+        RemoteProtocolError,
+        TrunklineError,
+    )
+    from trunkline.formats import CodecSpec, MediaFormat
+    from trunkline.frame import Frame
+    from trunkline.stream import Playout, Recorder, StreamReceiver, StreamSender
+    from trunkline.track import Packetizer, Track
+    from trunkline.wav import WavReader, WavWriter
+
+__all__ = [
+    "BufferTooSmallError",
+    "CodecSpec",
+    "ConcurrentUseError",
+    "FormatError",
+    "Frame",
+    "LibraryMissingError",
+    "LocalProtocolError",
+    "MediaFormat",
+    "Packetizer",
+    "PayloadError",
+    "Playout",
+    "ProtocolError",
+    "Recorder",
+    "RemoteProtocolError",
+    "StreamReceiver",
+    "StreamSender",
+    "Track",
+    "TrunklineError",
+    "WavReader",
+    "WavWriter",
+    "errors",
+    "g711",
+    "stream",
+    "wav",
+]
+
+_HOMES = {
+    "CodecSpec": "formats",
+    "MediaFormat": "formats",
+    "Frame": "frame",
+    "Packetizer": "track",
+    "Track": "track",
+    "Playout": "stream",
+    "Recorder": "stream",
+    "StreamReceiver": "stream",
+    "StreamSender": "stream",
+    "WavReader": "wav",
+    "WavWriter": "wav",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'trunkline' has no attribute {name!r}")
+    if name in ("errors", "g711", "stream", "wav"):
+        return importlib.import_module(f"trunkline.{name}")
+    home = importlib.import_module(f"trunkline.{_HOMES.get(name, 'errors')}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

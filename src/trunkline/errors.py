@@ -1,0 +1,74 @@
+"""The exceptions of trunkline, each also a builtin.
+
+    TrunklineError
+    |- FormatError(ValueError)            unknown codec, rate or layout
+    |- PayloadError(ValueError)           a payload that is not what its codec says
+    |- BufferTooSmallError(ValueError)    .needed, .available
+    |- ConcurrentUseError(RuntimeError)   a stateful object used by two threads at once
+    |- LibraryMissingError(ImportError)   what was looked for, and the command that cures it
+    `- ProtocolError
+       |- LocalProtocolError(RuntimeError)   the caller did something out of order
+       `- RemoteProtocolError(ValueError)    the peer did
+
+Messages carry the numbers and their units.
+"""
+
+__all__ = [
+    "BufferTooSmallError",
+    "ConcurrentUseError",
+    "FormatError",
+    "LibraryMissingError",
+    "LocalProtocolError",
+    "PayloadError",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "TrunklineError",
+]
+
+
+class TrunklineError(Exception):
+    """Base of every exception that trunkline defines."""
+
+
+class FormatError(TrunklineError, ValueError):
+    """Name a codec, sample rate, duration or file layout that is unknown or impossible."""
+
+
+class PayloadError(TrunklineError, ValueError):
+    """Refuse a payload that is not what its codec or its encoding says."""
+
+
+class BufferTooSmallError(TrunklineError, ValueError):
+    """Refuse an output buffer that cannot hold the result; nothing was written.
+
+    `needed` and `available` are in the unit that the message names.
+    """
+
+    def __init__(self, needed: int, available: int, unit: str = "bytes") -> None:
+        super().__init__(needed, available, unit)
+        self.needed = needed
+        self.available = available
+        self.unit = unit
+
+    def __str__(self) -> str:
+        return f"output buffer too small: needs {self.needed} {self.unit}, has {self.available}"
+
+
+class ConcurrentUseError(TrunklineError, RuntimeError):
+    """Refuse a second thread inside an object that serves one at a time."""
+
+
+class LibraryMissingError(TrunklineError, ImportError):
+    """Say which optional library is missing and the command that installs it."""
+
+
+class ProtocolError(TrunklineError):
+    """Base of the two kinds of protocol violation."""
+
+
+class LocalProtocolError(ProtocolError, RuntimeError):
+    """Refuse a call that is out of order on our side, such as media before start."""
+
+
+class RemoteProtocolError(ProtocolError, ValueError):
+    """Refuse what the peer sent; the state is as it was before."""

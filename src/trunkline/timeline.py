@@ -1,0 +1,25 @@
+"""What a track says of its timeline beside the frames: where it broke off, and what it counted."""
+
+import msgspec
+
+__all__ = ["Discontinuity", "TrackStats"]
+
+
+class Discontinuity(msgspec.Struct, frozen=True):
+    """A gap of more than 10 s on a track's timeline: reported, not filled."""
+
+    track: str
+    timestamp_ms: float  # where the frames stop
+    resumes_ms: float  # where they go on
+
+
+class TrackStats(msgspec.Struct, frozen=True):
+    """Counters of one track since it began."""
+
+    packets: int  # pushed, whatever became of them
+    bytes: int
+    late: int  # packets dropped because their time had been laid already; duplicates too
+    lost: int  # sequence numbers that were skipped, also when they came late
+    concealed_ms: float
+    discontinuities: int
+    resyncs: int  # packets appended although their timestamp lay behind
