@@ -16,8 +16,9 @@ demo: build
 
 test: ctest pytest
 
-# The editable install builds the extension modules again when a source of theirs has changed.
-NATIVE := $(shell find csrc cmake src/trunkline/_native src/CMakeLists.txt CMakeLists.txt -type f)
+# The editable install is made again when a native source has changed or a package has been added.
+NATIVE := $(shell find csrc cmake CMakeLists.txt src -name '*.[ch]' -o -name '*.p[yx][xd]' \
+	-o -name '*.cmake' -o -name CMakeLists.txt -o -name __init__.py)
 
 build: $(VENV)/built
 

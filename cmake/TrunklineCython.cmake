@@ -19,6 +19,8 @@ function(trunkline_extension stem)
     )
     python_add_library(native_${stem} MODULE WITH_SOABI ${sabi} "${generated}")
     set_target_properties(native_${stem} PROPERTIES OUTPUT_NAME ${stem} C_VISIBILITY_PRESET hidden)
+    # A name that the stable ABI lacks must fail here, not when the module is loaded.
+    target_compile_options(native_${stem} PRIVATE -Werror=implicit-function-declaration)
     target_link_libraries(native_${stem} PRIVATE trunkline_core)
     install(TARGETS native_${stem} LIBRARY DESTINATION trunkline/_native)
 endfunction()

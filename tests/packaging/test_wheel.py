@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-STEMS = ["cpu", "g711", "base64", "frame", "track"]
+STEMS = ["_buffer", "cpu", "g711", "base64", "frame", "track"]
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,15 @@ def sdist(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     return next(out.glob("*.tar.gz"))
 
 
-@pytest.fixture(scope="module")
-def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+# The second is built against the stable ABI, as the wheel for 3.12 and later is.
+@pytest.fixture(scope="module", params=["", "cp311"], ids=["native", "abi3"])
+def wheel(request: pytest.FixtureRequest, sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", out, sdist],
-        check=True,
-    )
-    return next(out.glob("*.whl"))
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", out]
+    subprocess.run([*pip, f"-Cwheel.py-api={request.param}", sdist], check=True)
+    built = next(out.glob("*.whl"))
+    assert ("-abi3-" in built.name) == bool(request.param)
+    return built
 
 
 def test_sdist_has_what_a_build_and_a_test_run_need(sdist: Path) -> None:

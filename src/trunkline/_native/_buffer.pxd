@@ -3,11 +3,14 @@
 # Each acquire_* either raises TypeError or ValueError with nothing held, or leaves a view that the
 # caller releases with PyBuffer_Release.
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE
 from cpython.bytes cimport PyBytes_CheckExact
-from cpython.exc cimport PyErr_Clear
 
-from trunkline.errors import BufferTooSmallError
+# The ways to refuse, in _buffer.pyx: what follows is compiled into every module that cimports it.
+cdef int refuse(object src, str what, str takes) except -1
+cdef int refuse_items(Py_buffer *view, str what, str takes) except -1
+cdef int refuse_odd(Py_buffer *view, str what) except -1
+cdef int refuse_small(Py_buffer *view, Py_ssize_t needed) except -1
 
 
 cdef extern from "Python.h":
@@ -54,17 +57,6 @@ cdef inline int acquire(object src, Py_buffer *view, str what, str takes) except
     return 0
 
 
-cdef inline int refuse(object src, str what, str takes) except -1:
-    PyErr_Clear()
-    raise TypeError(f"{what}: takes a C-contiguous buffer of {takes}, got {type(src).__name__}")
-
-
-cdef inline int refuse_items(Py_buffer *view, str what, str takes) except -1:
-    items = "bytes" if view.format == NULL else f"items of format {(<bytes> view.format).decode()!r}"
-    PyBuffer_Release(view)
-    raise TypeError(f"{what}: takes {takes}, got {items}")
-
-
 cdef inline int acquire_bytes(object src, Py_buffer *view, str what) except -1:
     """Hold a buffer of bytes, such as a payload."""
     if PyBytes_CheckExact(src):
@@ -106,12 +98,6 @@ cdef inline Py_ssize_t acquire_pcm(object src, Py_buffer *view, str what, bint *
     return view.len // 2
 
 
-cdef inline int refuse_odd(Py_buffer *view, str what) except -1:
-    length = view.len
-    PyBuffer_Release(view)
-    raise ValueError(f"{what}: {length} bytes is not a whole number of 2-byte samples")
-
-
 cdef inline int acquire_out(object out, Py_buffer *view, Py_ssize_t needed, bint pcm) except -1:
     """Hold a writable buffer of at least `needed` bytes: of bytes, or for pcm also of items h."""
     takes = "writable s16 PCM" if pcm else "writable bytes"
@@ -120,9 +106,7 @@ cdef inline int acquire_out(object out, Py_buffer *view, Py_ssize_t needed, bint
     if not (holds_bytes(view) or pcm and holds(view, b"h")):
         refuse_items(view, "out", takes)
     if view.len < needed:
-        available = view.len
-        PyBuffer_Release(view)
-        raise BufferTooSmallError(needed, available)
+        refuse_small(view, needed)
     return 0
 
 

@@ -1,7 +1,7 @@
 """G.711 on buffers: acquire, check, call one kernel, release."""
 
 from cpython.buffer cimport PyBuffer_Release
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 
 from trunkline._native._buffer cimport acquire_bytes, acquire_out, acquire_pcm, overlap
 from trunkline._native.cpu cimport selected_isa, tl_isa
@@ -156,7 +156,7 @@ cdef inline Py_ssize_t transcode_into(kernel convert, object src, object out) ex
 cdef bytes allocating(kernel convert, Py_buffer *src, Py_ssize_t n_samples, Py_ssize_t out_bytes):
     try:
         out = PyBytes_FromStringAndSize(NULL, out_bytes)
-        run(convert, src.buf, PyBytes_AS_STRING(out), n_samples)
+        run(convert, src.buf, PyBytes_AsString(out), n_samples)
         return out
     finally:
         PyBuffer_Release(src)

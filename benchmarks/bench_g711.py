@@ -1,0 +1,168 @@
+"""G.711 beside what people use today: `python benchmarks/bench_g711.py` prints ratios to audioop.
+
+Packets rotate through 20 s of speech-like audio, as they do in a call: audioop's encoder searches, so
+one packet repeated trains the branch predictor and flatters it. Contenders take turns within each round;
+a ratio is the median of the rounds' own ratios. `pytest benchmarks/bench_g711.py` gives times.
+"""
+
+import importlib
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trunkline import g711
+from trunkline._native import cpu
+
+
+def optional(module: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return importlib.import_module(module)
+        except ImportError:
+            return None
+
+
+audioop, av = optional("audioop"), optional("av")
+
+PACKETS = 1000
+PACKET_SAMPLES = 160
+BULK_SAMPLES = 1 << 19  # 1 MiB of PCM
+BULK_REPEATS = 4
+ROUNDS = 61
+NAMES = ["trunkline `_into`", "trunkline", "audioop", "numpy table", "PyAV"]
+CASES = [
+    (law, task, what)
+    for law in ("ulaw", "alaw")
+    for task, whats in {
+        "decode": ("1,000 packets", "1 MiB of PCM"),
+        "encode": ("1,000 packets", "one packet repeated", "1 MiB of PCM"),
+    }.items()
+    for what in whats
+]
+
+# A function of a packet, and its second argument if it takes one: a wrapper would cost what we measure.
+Contender = tuple[Callable[..., object], object]
+
+
+def speech_like(n_samples: int) -> bytes:
+    """Make s16 PCM at 8 kHz: a voice's harmonics under a syllable's rhythm, pauses, and noise."""
+    t = np.arange(n_samples) / 8000
+    phase = 2 * np.pi * (120 * t + 3 * np.sin(2 * np.pi * 0.7 * t))
+    voice = np.sum([np.sin(k * phase + k * k) / k for k in range(1, 20)], axis=0)
+    rhythm = np.clip(np.sin(2 * np.pi * 3.1 * t) + np.sin(2 * np.pi * 0.37 * t), 0, None)
+    noise = np.random.default_rng(711).normal(0, 30, n_samples)
+    pcm: bytes = np.clip(voice * rhythm * 5000 + noise, -32768, 32767).astype(np.int16).tobytes()
+    return pcm
+
+
+def inputs(law: str, task: str, what: str) -> list[bytes]:
+    """Give what one pass converts."""
+    if what == "1 MiB of PCM":
+        packets = [speech_like(BULK_SAMPLES)] * BULK_REPEATS
+    else:
+        pcm, step = speech_like(PACKETS * PACKET_SAMPLES), 2 * PACKET_SAMPLES
+        packets = [pcm[i : i + step] for i in range(0, len(pcm), step)]
+        if what == "one packet repeated":
+            packets = [packets[PACKETS // 3]] * PACKETS
+    return packets if task == "encode" else [getattr(g711, f"{law}_encode")(packet) for packet in packets]
+
+
+def contenders(law: str, task: str, src_bytes: int) -> dict[str, Contender]:
+    """Name who can do the task, and how."""
+    ours = getattr(g711, f"{law}_{task}")
+    out = bytearray(2 * src_bytes if task == "decode" else src_bytes // 2)
+    found: dict[str, Contender] = {
+        "trunkline `_into`": (getattr(g711, f"{law}_{task}_into"), out),
+        "trunkline": (ours, None),
+        "numpy table": (numpy_table(ours, task, out), None),
+    }
+    if audioop:
+        found["audioop"] = (getattr(audioop, f"{law}2lin" if task == "decode" else f"lin2{law}"), 2)
+    if av:
+        found["PyAV"] = (pyav_decode(law) if task == "decode" else pyav_encode(law), None)
+    return found
+
+
+def numpy_table(ours: Callable[[bytes], bytes], task: str, out: bytearray) -> Callable[[bytes], object]:
+    """Look every input up; mode="clip" is numpy's fastest way into a buffer that exists."""
+    index, item = (np.uint8, np.int16) if task == "decode" else (np.uint16, np.uint8)
+    table = np.frombuffer(ours(np.arange(np.iinfo(index).max + 1, dtype=index).tobytes()), item)
+    into = np.frombuffer(out, item)
+    return lambda src: table.take(np.frombuffer(src, index), out=into, mode="clip")
+
+
+def pyav_decode(law: str) -> Callable[[bytes], object]:
+    context = av.CodecContext.create({"ulaw": "pcm_mulaw", "alaw": "pcm_alaw"}[law], "r")
+    context.sample_rate, context.layout = 8000, "mono"
+    return lambda src: context.decode(av.Packet(src))
+
+
+def pyav_encode(law: str) -> Callable[[bytes], object]:
+    context = av.CodecContext.create({"ulaw": "pcm_mulaw", "alaw": "pcm_alaw"}[law], "w")
+    context.sample_rate, context.layout, context.format = 8000, "mono", "s16"
+
+    def encode(src: bytes) -> object:
+        frame = av.AudioFrame(format="s16", layout="mono", samples=len(src) // 2)
+        frame.sample_rate = 8000
+        frame.planes[0].update(src)
+        return context.encode(frame)
+
+    return encode
+
+
+def one_pass(contender: Contender, packets: list[bytes]) -> None:
+    convert, second = contender
+    if second is None:
+        for packet in packets:
+            convert(packet)
+    else:
+        for packet in packets:
+            convert(packet, second)
+
+
+def speeds(found: dict[str, Contender], packets: list[bytes]) -> dict[str, float]:
+    """Time interleaved passes; give each contender's speed as a multiple of audioop's."""
+    ratios: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(ROUNDS):
+        times = {}
+        for name, contender in found.items():
+            start = time.perf_counter()
+            one_pass(contender, packets)
+            times[name] = time.perf_counter() - start
+        for name, taken in times.items():
+            ratios[name].append(times["audioop"] / taken)
+    return {name: statistics.median(values) for name, values in ratios.items()}
+
+
+def main() -> None:
+    if audioop is None:
+        sys.exit("this compares with audioop, which Python 3.13 removed: pip install audioop-lts")
+    print(f"Speed as a multiple of audioop's ({cpu.isa()} kernels, Python {sys.version.split()[0]}):\n")
+    print("| |", " | ".join(NAMES), "|")
+    print("|---|" + "---:|" * len(NAMES))
+    for law, task, what in CASES:
+        packets = inputs(law, task, what)
+        ratio = speeds(contenders(law, task, len(packets[0])), packets)
+        cells = [f"{ratio[name]:.2g}" if name in ratio else "" for name in NAMES]
+        print(f"| {law} {task}, {what} |", " | ".join(cells), "|")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("law", "task", "what"), CASES)
+def test_g711(benchmark: Callable[..., None], law: str, task: str, what: str, name: str) -> None:
+    packets = inputs(law, task, what)
+    found = contenders(law, task, len(packets[0]))
+    if name not in found:
+        pytest.skip(f"{name} is not installed")
+    benchmark(one_pass, found[name], packets)
+
+
+if __name__ == "__main__":
+    main()
