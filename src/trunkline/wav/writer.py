@@ -1,0 +1,221 @@
+"""Writing WAV files that a crash cannot spoil, and to pipes."""
+
+import io
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+from trunkline.errors import FormatError
+from trunkline.exclusive import Exclusive, exclusive
+from trunkline.wav.header import WavFormat, file_header
+from trunkline.wav.samples import encode, pcm_view
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["WavWriter"]
+
+ENCODINGS: Final = ("pcm16", "ulaw", "alaw", "float32")
+_PIECE_BLOCKS: Final = 1 << 16  # of a long write, what is converted at once
+
+
+class WavWriter(Exclusive):
+    """Write a WAV file whose header counts, at any moment, only samples that are in the file.
+
+    Up to half a second of audio waits in memory; then it goes to the file, and after it the header.
+    So a process that is killed loses less than a second (a machine that loses power may lose more:
+    nothing is synced to the disk), and `repair` restores every sample that reached the file. Past
+    4 GiB the file becomes RF64. On a pipe every write goes out at once and the header never knows its
+    sizes.
+
+    Parameters: `file`, a path (truncated when it exists), or a binary file, which is written from
+    where it stands, past its buffer, and stays open; `sample_rate` in Hz; `channels`, interleaved;
+    `encoding`, pcm16, ulaw, alaw or float32. Raises FormatError for values that no header can hold,
+    before the file is opened, and OSError when it cannot be written.
+
+    >>> import io
+    >>> from trunkline import wav
+    >>> file = io.BytesIO()
+    >>> with wav.WavWriter(file, sample_rate=8000, encoding="ulaw") as writer:
+    ...     writer.write(bytes(320))
+    ...     writer.n_samples, writer.duration_ms
+    (160, 20.0)
+    """
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | BinaryIO,
+        *,
+        sample_rate: int,
+        channels: int = 1,
+        encoding: str = "pcm16",
+    ) -> None:
+        super().__init__()
+        if encoding not in ENCODINGS:
+            raise FormatError(f"encoding {encoding!r}: writes {', '.join(ENCODINGS)}")
+        self._format = WavFormat(encoding, sample_rate, channels)
+        self._pending = bytearray()
+        self._closed = self._failed = False
+        self._file: BinaryIO
+        if isinstance(file, str | os.PathLike):
+            self._file, self._owns_file = open(file, "wb", buffering=0), True  # noqa: SIM115
+        else:
+            file.flush()
+            self._file, self._owns_file = getattr(file, "raw", file), False
+        try:
+            self._seekable = self._file.seekable()
+            self._start = self._file.tell() if self._seekable else 0
+            header = file_header(self._format, recording=self._seekable)
+            self._header_bytes = len(header)
+            self._end = 0  # bytes of the WAV file, header included, that are written
+            self._write_file(0, header)
+        except BaseException:
+            if self._owns_file:
+                self._file.close()
+            raise
+        half_a_second = max(sample_rate // 2, 1)
+        self._pending_max = half_a_second * self._format.block_bytes if self._seekable else 0
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of one channel, in Hz."""
+        return self._format.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Channels, interleaved."""
+        return self._format.channels
+
+    @property
+    def encoding(self) -> str:
+        """What the file holds: pcm16, ulaw, alaw or float32."""
+        return self._format.encoding
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per channel written so far; after an error, those that reached the file."""
+        return (self._data_in_file + len(self._pending)) // self._format.block_bytes
+
+    @property
+    def duration_ms(self) -> float:
+        """Duration of what was written so far."""
+        return self.n_samples * 1000 / self.sample_rate
+
+    @exclusive
+    def write(self, pcm: "Buffer") -> None:
+        """Append samples: s16 as bytes or items of format h, or float32 items of format f in +-1.0.
+
+        Raises ValueError when they are not whole samples of every channel, TypeError for other
+        buffers, OSError when the file takes no more: once, then the writer takes no more either, and
+        `close` leaves a valid file of what reached it.
+        """
+        self._write(self.n_samples, pcm)
+
+    @exclusive
+    def write_at(self, position: int, pcm: "Buffer") -> None:
+        """Write samples as `write` does, from `position` on, which is 0 to `n_samples` per channel.
+
+        What was there is overwritten, what goes past the end extends it. Raises ValueError for another
+        position, io.UnsupportedOperation (a ValueError and an OSError) on a pipe.
+        """
+        if not self._seekable:
+            raise io.UnsupportedOperation("write_at needs a seekable file")
+        if not 0 <= position <= self.n_samples:
+            raise ValueError(f"write at sample {position}: takes 0 to {self.n_samples}")
+        self._write(position, pcm)
+
+    def _write(self, position: int, pcm: "Buffer") -> None:
+        if self._closed or self._failed:
+            raise ValueError(f"write to a WavWriter that {'is closed' if self._closed else 'has failed'}")
+        view = pcm_view(pcm)
+        channels = self._format.channels
+        if len(view) % channels:
+            raise ValueError(f"PCM: {len(view)} samples is not a whole number of {channels} channels")
+        for start in range(0, len(view), _PIECE_BLOCKS * channels):
+            piece = view[start : start + _PIECE_BLOCKS * channels]
+            data = memoryview(encode(self._format.encoding, piece)).cast("B")
+            self._put((position + start // channels) * self._format.block_bytes, data)
+
+    def _put(self, offset: int, data: memoryview) -> None:
+        """Place encoded samples at a byte offset of the data: in the file, or in what is pending."""
+        in_file = self._data_in_file
+        n_before = max(min(in_file - offset, len(data)), 0)  # bytes that replace some in the file
+        if n_before:
+            self._write_file(self._header_bytes + offset, data[:n_before])
+        at = max(offset - in_file, 0)
+        self._pending[at : at + len(data) - n_before] = data[n_before:]
+        if len(self._pending) >= self._pending_max:
+            self._move_pending()
+            if self._seekable:
+                self._write_file(0, file_header(self._format, self._data_in_file, recording=True))
+
+    @property
+    def _data_in_file(self) -> int:
+        return self._end - self._header_bytes
+
+    def _move_pending(self) -> None:
+        data = bytes(self._pending)
+        self._pending.clear()
+        self._write_file(self._end, data)
+
+    def _write_file(self, offset: int, data: bytes | memoryview) -> None:
+        """Write all of `data`; when that fails, `_end` still tells what reached the file."""
+        try:
+            if self._seekable:
+                self._file.seek(self._start + offset)
+            while len(data):
+                written = self._file.write(data)
+                if written is None:
+                    raise BlockingIOError("a WAV file must be in blocking mode")
+                data = data[written:]
+                offset += written
+                self._end = max(self._end, offset)
+            self._file.flush()
+        except BaseException:
+            self._failed = True
+            raise
+
+    @exclusive
+    def close(self) -> None:
+        """Finish the header and close the file, if it was opened here; closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if not self._failed:
+                self._move_pending()
+        finally:
+            try:
+                if self._seekable:
+                    self._finish()
+            finally:
+                if self._owns_file:
+                    self._file.close()
+
+    def _finish(self) -> None:
+        """Pad the samples and write the last header; silent when an error was raised before."""
+        was_raised = self._failed
+        data_bytes = self._data_in_file - self._data_in_file % self._format.block_bytes
+        padding = data_bytes % 2
+        try:
+            if padding:
+                self._write_file(self._header_bytes + data_bytes, b"\0")
+        except OSError:
+            padding = 0  # readers do without
+        try:
+            self._end = self._header_bytes + data_bytes
+            for recording in (True, False):  # a kill in between leaves the mark, not wrong sizes
+                header = file_header(self._format, data_bytes, padding=padding, recording=recording)
+                self._write_file(0, header)
+            self._file.seek(self._start + self._end + padding)
+        except OSError:
+            if not was_raised:
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
