@@ -1,0 +1,20 @@
+#include "codecs.h"
+
+#include <stdint.h>
+#include <string.h>
+
+const tl_codec *tl_codec_find(const char *name)
+{
+    static const tl_codec *const codecs[] = {&tl_codec_pcmu, &tl_codec_pcma, &tl_codec_l16};
+
+    for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
+        if (strcmp(codecs[i]->name, name) == 0)
+            return codecs[i];
+    }
+    return NULL;
+}
+
+void tl_codec_conceal_with_zeros(void *pcm, size_t n_samples)
+{
+    memset(pcm, 0, n_samples * sizeof(int16_t));
+}

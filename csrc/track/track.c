@@ -1,0 +1,284 @@
+#include "trunkline/track.h"
+
+#include <string.h>
+
+#define TOLERANCE_MS 10 /* carriers round timestamps to milliseconds, some to packets */
+
+/* 550 years: keeps ms x Hz and samples x 1000, and their difference, within an int64. */
+#define MAX_SINCE_ANCHOR_MS ((int64_t)1 << 44)
+
+struct tl_track {
+    tl_track_config config;
+    tl_track_stats stats;
+    uint32_t block_bytes; /* one sample of every channel, encoded */
+
+    /* The timeline: the next sample to be laid is n_laid samples after anchor_ms. */
+    bool anchored;
+    int64_t anchor_ms;
+    int64_t n_laid;
+    int64_t last_sequence;
+
+    /* What is to be laid and taken, in this order: the started frame, the gap, the discontinuity, the
+     * payload. Less than a frame of it is moved into the started frame, so that the payload can go. */
+    size_t n_started;
+    bool started_concealed;
+    double started_ms;
+    size_t n_gap;
+    bool discontinuity;
+    int64_t resumes_ms;
+    const uint8_t *payload;
+    size_t n_payload;
+    bool finishing;
+
+    uint64_t n_frames;
+    size_t n_odd;
+    uint8_t odd[TL_TRACK_MAX_CHANNELS * sizeof(int16_t)];
+    int16_t started[];
+};
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t tl_track_size(const tl_track_config *config)
+{
+    return sizeof(tl_track) + (size_t)config->frame_samples * config->n_channels * sizeof(int16_t);
+}
+
+tl_track *tl_track_init(void *mem, const tl_track_config *config)
+{
+    tl_track *track = mem;
+    memset(track, 0, tl_track_size(config));
+    track->config = *config;
+    track->block_bytes = (uint32_t)config->codec->block_bytes * config->n_channels;
+    track->last_sequence = TL_TRACK_NO_SEQUENCE;
+    return track;
+}
+
+static void anchor(tl_track *track, int64_t timestamp_ms)
+{
+    track->anchored = true;
+    track->anchor_ms = timestamp_ms;
+    track->n_laid = 0;
+}
+
+static double line_end_ms(const tl_track *track)
+{
+    return (double)track->anchor_ms + (double)track->n_laid * 1000.0 / track->config.rate_hz;
+}
+
+/* How far a timestamp lies ahead of the next sample to be laid, in thousandths of a sample: ms times Hz,
+ * so nothing is rounded. */
+static int64_t ahead_of_line(const tl_track *track, int64_t timestamp_ms)
+{
+    int64_t since_ms = timestamp_ms - track->anchor_ms;
+    if (since_ms > MAX_SINCE_ANCHOR_MS)
+        since_ms = MAX_SINCE_ANCHOR_MS;
+    if (since_ms < -MAX_SINCE_ANCHOR_MS)
+        since_ms = -MAX_SINCE_ANCHOR_MS;
+    return since_ms * track->config.rate_hz - track->n_laid * 1000;
+}
+
+static void open_gap(tl_track *track, int64_t ahead, int64_t timestamp_ms)
+{
+    track->n_odd = 0;
+    if (ahead <= (int64_t)TL_TRACK_MAX_GAP_MS * track->config.rate_hz) {
+        track->n_gap = (size_t)(ahead / 1000);
+        return;
+    }
+    if (track->n_started > 0)
+        track->n_gap = track->config.frame_samples - track->n_started;
+    track->discontinuity = true;
+    track->resumes_ms = timestamp_ms;
+    track->stats.discontinuities++;
+}
+
+/* Count the sequence numbers skipped before this one. True when it follows the last one. */
+static bool count_sequence(tl_track *track, int64_t sequence)
+{
+    const int64_t last = track->last_sequence;
+    if (last == TL_TRACK_NO_SEQUENCE || sequence <= last)
+        return false;
+    const uint64_t skipped = (uint64_t)(sequence - last - 1);
+    track->stats.lost += skipped <= UINT64_MAX - track->stats.lost ? skipped : UINT64_MAX - track->stats.lost;
+    return skipped == 0;
+}
+
+/* Find the packet's place on the timeline. False when it is late. */
+static bool place(tl_track *track, size_t n_bytes, bool follows, int64_t timestamp_ms)
+{
+    if (!track->anchored)
+        anchor(track, timestamp_ms);
+
+    const int64_t ahead = ahead_of_line(track, timestamp_ms);
+    const int64_t tolerance = (int64_t)TOLERANCE_MS * track->config.rate_hz;
+    if (ahead >= tolerance) {
+        open_gap(track, ahead, timestamp_ms);
+    } else if (ahead <= -tolerance) {
+        if (!follows) {
+            if (ahead + (int64_t)(n_bytes / track->block_bytes) * 1000 <= 0)
+                return false;
+            track->n_odd = 0;
+        }
+        track->stats.resyncs++;
+        anchor(track, timestamp_ms);
+    }
+    return true;
+}
+
+static void advance(tl_track *track, size_t n_samples)
+{
+    if (track->n_started == 0)
+        track->started_ms = line_end_ms(track);
+    track->n_started += n_samples;
+    track->n_laid += (int64_t)n_samples;
+}
+
+/* Lay samples, first of the gap, then of the payload, behind the n_started that frame holds already,
+ * until it is whole. */
+static void lay(tl_track *track, int16_t *frame)
+{
+    const tl_codec *codec = track->config.codec;
+    const size_t n_channels = track->config.n_channels;
+
+    const size_t n_gap = min_size(track->n_gap, track->config.frame_samples - track->n_started);
+    if (n_gap > 0) {
+        codec->conceal(frame + track->n_started * n_channels, n_gap * n_channels);
+        track->n_gap -= n_gap;
+        track->started_concealed = true;
+        track->stats.concealed_samples += n_gap;
+        advance(track, n_gap);
+    }
+    if (track->discontinuity)
+        return;
+    const size_t n_decoded = min_size(track->n_payload, track->config.frame_samples - track->n_started);
+    if (n_decoded > 0) {
+        codec->decode(track->config.isa, track->payload, frame + track->n_started * n_channels,
+                      n_decoded * n_channels);
+        track->payload += n_decoded * track->block_bytes;
+        track->n_payload -= n_decoded;
+        advance(track, n_decoded);
+    }
+}
+
+/* Complete the sample that the last payload began. Returns the bytes used, at least one. */
+static size_t lay_odd_bytes(tl_track *track, const uint8_t *payload, size_t n_bytes)
+{
+    const size_t n_used = min_size(track->block_bytes - track->n_odd, n_bytes);
+    memcpy(track->odd + track->n_odd, payload, n_used);
+    track->n_odd += n_used;
+    if (track->n_odd == track->block_bytes) {
+        track->payload = track->odd;
+        track->n_payload = 1;
+        lay(track, track->started);
+        track->n_odd = 0;
+    }
+    return n_used;
+}
+
+/* Move what makes no frame yet into the state; the payload is no longer needed. */
+static void keep_rest(tl_track *track)
+{
+    if (tl_track_pending(track) == TL_TRACK_NOTHING) {
+        lay(track, track->started);
+        track->payload = NULL;
+    }
+}
+
+static void append(tl_track *track, const uint8_t *payload, size_t n_bytes)
+{
+    if (track->n_odd > 0) {
+        const size_t n_used = lay_odd_bytes(track, payload, n_bytes);
+        payload += n_used;
+        n_bytes -= n_used;
+    }
+    track->payload = payload;
+    track->n_payload = n_bytes / track->block_bytes;
+    const size_t n_odd = n_bytes % track->block_bytes;
+    if (n_odd > 0) {
+        memcpy(track->odd, payload + n_bytes - n_odd, n_odd);
+        track->n_odd = n_odd;
+    }
+    keep_rest(track);
+}
+
+void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
+                  int64_t timestamp_ms)
+{
+    const bool follows = count_sequence(track, sequence);
+    track->stats.packets++;
+    track->stats.bytes += n_bytes;
+
+    const bool late = n_bytes > 0 && !place(track, n_bytes, follows, timestamp_ms);
+    /* A lower number that is not late is the carrier's numbering begun anew. */
+    if (sequence > track->last_sequence || (!late && sequence != TL_TRACK_NO_SEQUENCE))
+        track->last_sequence = sequence;
+    if (late)
+        track->stats.late++;
+    else if (n_bytes > 0)
+        append(track, payload, n_bytes);
+}
+
+void tl_track_finish(tl_track *track)
+{
+    track->n_odd = 0;
+    track->finishing = track->n_started > 0;
+}
+
+void tl_track_drop(tl_track *track)
+{
+    track->n_started = 0;
+    track->started_concealed = false;
+    track->n_gap = 0;
+    track->discontinuity = false;
+    track->n_payload = 0;
+    track->finishing = false;
+}
+
+tl_track_kind tl_track_pending(const tl_track *track)
+{
+    const size_t n_before = track->n_started + track->n_gap;
+    if (track->discontinuity)
+        return n_before > 0 ? TL_TRACK_FRAME : TL_TRACK_DISCONTINUITY;
+    if (track->finishing || n_before + track->n_payload >= track->config.frame_samples)
+        return TL_TRACK_FRAME;
+    return TL_TRACK_NOTHING;
+}
+
+static void take_frame(tl_track *track, int16_t *pcm, tl_track_info *info)
+{
+    memcpy(pcm, track->started, track->n_started * track->config.n_channels * sizeof *pcm);
+    lay(track, pcm);
+    *info = (tl_track_info){
+        .kind = TL_TRACK_FRAME,
+        .n_samples = (uint32_t)track->n_started,
+        .concealed = track->started_concealed,
+        .index = track->n_frames++,
+        .timestamp_ms = track->started_ms,
+    };
+    track->n_started = 0;
+    track->started_concealed = false;
+    track->finishing = false;
+}
+
+void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
+{
+    if (tl_track_pending(track) == TL_TRACK_FRAME) {
+        take_frame(track, pcm, info);
+    } else {
+        *info = (tl_track_info){
+            .kind = TL_TRACK_DISCONTINUITY,
+            .timestamp_ms = line_end_ms(track),
+            .resumes_ms = (double)track->resumes_ms,
+        };
+        track->discontinuity = false;
+        anchor(track, track->resumes_ms);
+    }
+    keep_rest(track);
+}
+
+const tl_track_stats *tl_track_stats_of(const tl_track *track)
+{
+    return &track->stats;
+}

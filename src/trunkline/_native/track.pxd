@@ -1,0 +1,74 @@
+from libc.stdint cimport int16_t, int64_t, uint32_t, uint64_t
+
+from trunkline._native.cpu cimport tl_isa
+
+
+cdef extern from "trunkline/codec.h" nogil:
+    ctypedef struct tl_codec:
+        pass
+    const tl_codec *tl_codec_find(const char *name)
+
+
+cdef extern from "trunkline/track.h" nogil:
+    enum:
+        TL_TRACK_NO_SEQUENCE
+
+    ctypedef struct tl_track_config:
+        const tl_codec *codec
+        tl_isa isa
+        uint32_t rate_hz
+        uint32_t n_channels
+        uint32_t frame_samples
+
+    ctypedef enum tl_track_kind:
+        TL_TRACK_NOTHING
+        TL_TRACK_FRAME
+        TL_TRACK_DISCONTINUITY
+
+    ctypedef struct tl_track_info:
+        tl_track_kind kind
+        uint32_t n_samples
+        bint concealed
+        uint64_t index
+        double timestamp_ms
+        double resumes_ms
+
+    ctypedef struct tl_track_stats:
+        uint64_t packets
+        uint64_t bytes
+        uint64_t late
+        uint64_t lost
+        uint64_t concealed_samples
+        uint64_t discontinuities
+        uint64_t resyncs
+
+    ctypedef struct tl_track:
+        pass
+
+    size_t tl_track_size(const tl_track_config *config)
+    tl_track *tl_track_init(void *mem, const tl_track_config *config)
+    void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
+                      int64_t timestamp_ms)
+    void tl_track_finish(tl_track *track)
+    void tl_track_drop(tl_track *track)
+    tl_track_kind tl_track_pending(const tl_track *track)
+    void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
+    const tl_track_stats *tl_track_stats_of(const tl_track *track)
+
+    ctypedef struct tl_packetizer_config:
+        const tl_codec *codec
+        tl_isa isa
+        uint32_t n_channels
+        uint32_t packet_samples
+
+    ctypedef struct tl_packetizer:
+        pass
+
+    size_t tl_packetizer_size(const tl_packetizer_config *config)
+    tl_packetizer *tl_packetizer_init(void *mem, const tl_packetizer_config *config)
+    size_t tl_packetizer_payload_bytes(const tl_packetizer *packetizer)
+    void tl_packetizer_put(tl_packetizer *packetizer, const void *pcm, size_t n_samples)
+    size_t tl_packetizer_pending(const tl_packetizer *packetizer)
+    void tl_packetizer_take(tl_packetizer *packetizer, void *payload)
+    size_t tl_packetizer_finish(tl_packetizer *packetizer, void *payload)
+    void tl_packetizer_drop(tl_packetizer *packetizer)

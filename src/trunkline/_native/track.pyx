@@ -1,0 +1,254 @@
+"""Track and Packetizer: acquire, check, call one C function, release."""
+
+cimport cython
+from cpython.buffer cimport PyBuffer_Release
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport INT64_MAX
+
+from trunkline._native._buffer cimport acquire_bytes, acquire_s16
+from trunkline._native.cpu cimport selected_isa
+from trunkline._native.frame cimport Frame, FramePool, new_frame
+
+from trunkline.errors import ConcurrentUseError, FormatError
+from trunkline.formats import CodecSpec, MediaFormat, whole_samples
+from trunkline.timeline import Discontinuity, TrackStats
+
+cdef enum:
+    FRAME_MS_MAX = 1000
+    SAMPLE_BYTES = 2
+    POOL_BLOCKS_MAX = 64
+    POOL_BYTES_MAX = 1 << 20
+cdef int64_t TIMESTAMP_MS_MAX = <int64_t> 1 << 53
+
+
+@cython.final
+cdef class Track:
+    """Turn the payloads of one direction of one call into frames of a fixed duration.
+
+    `format`: PCMU, PCMA or L16 (little-endian) at its own rate, which is the frames' rate too; `name`
+    goes into every frame; `frame_ms` 1 to 1,000 ms, a whole number of samples. FormatError when the
+    codec is not decoded here or the duration is impossible.
+
+    A packet whose timestamp is within 10 ms of the audio's end is appended. After it lies a gap: filled
+    with concealed audio, or, above 10 s, reported as a Discontinuity between frames. Before it the
+    packet is late and dropped, unless its sequence number is the next one: then the carrier's clock
+    stepped back and nothing is lost. Each of these is counted in `stats`.
+    """
+
+    cdef tl_track *track
+    cdef bint busy
+    cdef int sample_rate
+    cdef int channels
+    cdef readonly object format
+    cdef readonly str name
+    cdef readonly int frame_ms
+    cdef readonly FramePool pool
+
+    def __cinit__(self, format, *, str name not None="inbound", frame_ms=20):
+        if not isinstance(format, MediaFormat):
+            raise TypeError(f"format: takes a MediaFormat, got {type(format).__name__}")
+        if not 1 <= frame_ms <= FRAME_MS_MAX:
+            raise FormatError(f"frames of {frame_ms} ms: takes 1 to {FRAME_MS_MAX} ms")
+        self.format = format
+        self.sample_rate = format.sample_rate
+        self.channels = format.channels
+        self.name = name
+        self.frame_ms = frame_ms
+
+        cdef tl_track_config config
+        config.codec = find_codec(format.codec)
+        config.isa = selected_isa()
+        config.rate_hz = <uint32_t> self.sample_rate
+        config.n_channels = <uint32_t> self.channels
+        config.frame_samples = whole_samples(frame_ms, format.sample_rate, "frame")
+        self.track = tl_track_init(allocate(tl_track_size(&config)), &config)
+        cdef int block_bytes = config.frame_samples * config.n_channels * SAMPLE_BYTES
+        self.pool = FramePool(block_bytes, max(1, min(POOL_BLOCKS_MAX, POOL_BYTES_MAX // block_bytes)))
+
+    def __dealloc__(self):
+        PyMem_Free(self.track)
+
+    @property
+    def stats(self):
+        """The track's counters, as they are now."""
+        cdef const tl_track_stats *stats = tl_track_stats_of(self.track)
+        return TrackStats(
+            packets=stats.packets,
+            bytes=stats.bytes,
+            late=stats.late,
+            lost=stats.lost,
+            concealed_ms=stats.concealed_samples * 1000.0 / self.sample_rate,
+            discontinuities=stats.discontinuities,
+            resyncs=stats.resyncs,
+        )
+
+    def push(self, payload, *, timestamp_ms, sequence=None):
+        """Lay a payload on the track's timeline; return the frames that became whole, in order.
+
+        `payload`: a C-contiguous buffer of bytes, which is consumed whole: what makes no frame yet is
+        kept, and an odd byte of L16 is carried over to the packet that continues the audio. An empty one
+        is counted and no more. `timestamp_ms` of its first sample, 0 to 2**53; `sequence` 0 to 2**63 - 1,
+        or None when the stream has no such numbers. ValueError for numbers out of range, TypeError for
+        other buffers, ConcurrentUseError inside another push; the track is then as it was before.
+        """
+        cdef Py_buffer view
+        cdef int64_t at_ms = whole_number(timestamp_ms, TIMESTAMP_MS_MAX, "timestamp_ms")
+        cdef int64_t number = TL_TRACK_NO_SEQUENCE
+        if sequence is not None:
+            number = whole_number(sequence, INT64_MAX, "sequence")
+        acquire_bytes(payload, &view, "payload")
+        try:
+            enter(&self.busy)
+            tl_track_put(self.track, view.buf, <size_t> view.len, number, at_ms)
+            return self.take_pending()
+        finally:
+            PyBuffer_Release(&view)
+
+    def flush(self):
+        """Return the rest as one last frame, which is shorter; no frame when there is no rest."""
+        enter(&self.busy)
+        tl_track_finish(self.track)
+        return self.take_pending()
+
+    cdef list take_pending(self):
+        cdef list items
+        cdef tl_track_kind kind
+        try:
+            items = []
+            while True:
+                kind = tl_track_pending(self.track)
+                if kind == TL_TRACK_NOTHING:
+                    return items
+                items.append(self.take_frame() if kind == TL_TRACK_FRAME else self.take_discontinuity())
+        except BaseException:
+            tl_track_drop(self.track)  # what is pending points into a payload that will be gone
+            raise
+        finally:
+            self.busy = False
+
+    cdef Frame take_frame(self):
+        cdef tl_track_info info
+        cdef Frame frame = new_frame(self.pool, self.sample_rate, self.channels, self.name)
+        tl_track_take(self.track, <int16_t *> frame.block, &info)
+        frame.shape[0] = info.n_samples
+        frame.timestamp_ms = info.timestamp_ms
+        frame.sequence = <long long> info.index
+        frame.concealed = info.concealed
+        return frame
+
+    cdef object take_discontinuity(self):
+        cdef tl_track_info info
+        tl_track_take(self.track, NULL, &info)
+        return Discontinuity(self.name, info.timestamp_ms, info.resumes_ms)
+
+
+@cython.final
+cdef class Packetizer:
+    """Turn PCM of any length into payloads of exactly one packet each: the mirror of Track.
+
+    `codec`: PCMU, PCMA or L16 (little-endian), whose `ptime_ms` is the audio in one packet; `channels` 1
+    to 8, interleaved. FormatError when the codec is not encoded here.
+    """
+
+    cdef tl_packetizer *packetizer
+    cdef bint busy
+    cdef int channels
+    cdef readonly object codec
+
+    def __cinit__(self, codec, *, channels=1):
+        if not isinstance(codec, CodecSpec):
+            raise TypeError(f"codec: takes a CodecSpec, got {type(codec).__name__}")
+        MediaFormat(codec.name, codec.sample_rate, channels)  # for its checks
+        self.codec = codec
+        self.channels = channels
+
+        cdef tl_packetizer_config config
+        config.codec = find_codec(codec.name)
+        config.isa = selected_isa()
+        config.n_channels = channels
+        config.packet_samples = codec.samples_per_packet
+        self.packetizer = tl_packetizer_init(allocate(tl_packetizer_size(&config)), &config)
+
+    def __dealloc__(self):
+        PyMem_Free(self.packetizer)
+
+    @property
+    def payload_bytes(self):
+        """Bytes of every payload but the one that `flush` returns."""
+        return tl_packetizer_payload_bytes(self.packetizer)
+
+    def push(self, pcm):
+        """Take PCM; return the payloads that became whole, in order.
+
+        `pcm`: native-endian s16, as bytes or as items of format h, interleaved; it is consumed whole,
+        and what makes no packet yet is kept. ValueError when it is not a whole number of samples of
+        every channel, TypeError for other buffers, ConcurrentUseError inside another push.
+        """
+        cdef Py_buffer view
+        cdef Py_ssize_t n_samples = acquire_s16(pcm, &view, "pcm")
+        try:
+            if n_samples % self.channels:
+                raise ValueError(f"pcm: {n_samples} samples are not whole for {self.channels} channels")
+            enter(&self.busy)
+            tl_packetizer_put(self.packetizer, view.buf, <size_t> (n_samples // self.channels))
+            return self.take_pending()
+        finally:
+            PyBuffer_Release(&view)
+
+    def flush(self):
+        """Return the rest as one last payload, which is shorter; none when there is no rest."""
+        enter(&self.busy)
+        try:
+            rest = PyBytes_FromStringAndSize(NULL, self.payload_bytes)
+            n_bytes = tl_packetizer_finish(self.packetizer, PyBytes_AsString(rest))
+            return [rest[:n_bytes]] if n_bytes else []
+        finally:
+            self.busy = False
+
+    cdef list take_pending(self):
+        cdef list payloads
+        try:
+            payloads = []
+            while tl_packetizer_pending(self.packetizer):
+                payload = PyBytes_FromStringAndSize(NULL, self.payload_bytes)
+                tl_packetizer_take(self.packetizer, PyBytes_AsString(payload))
+                payloads.append(payload)
+            return payloads
+        except BaseException:
+            tl_packetizer_drop(self.packetizer)  # what is pending points into PCM that will be gone
+            raise
+        finally:
+            self.busy = False
+
+
+cdef inline int enter(bint *busy) except -1:
+    # The end of the work sets it back. Another thread or a finaliser may run while memory is allocated.
+    if busy[0]:
+        raise ConcurrentUseError("this object serves one call at a time")
+    busy[0] = True
+    return 0
+
+
+cdef inline int64_t whole_number(object value, int64_t most, str what) except -1:
+    cdef int overflow = 0
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow or not 0 <= number <= most:
+        given = number if not overflow else f"a number of {value.bit_length()} bits"
+        raise ValueError(f"{what}: takes 0 to {most}, got {given}")
+    return number
+
+
+cdef const tl_codec *find_codec(str name) except NULL:
+    cdef const tl_codec *codec = tl_codec_find(name.encode())
+    if codec is NULL:
+        raise FormatError(f"{name} cannot be decoded or encoded: takes PCMU, PCMA, L16")
+    return codec
+
+
+cdef void *allocate(size_t n_bytes) except NULL:
+    cdef void *mem = PyMem_Malloc(n_bytes)
+    if mem is NULL:
+        raise MemoryError
+    return mem

@@ -1,0 +1,168 @@
+"""Track the slow way: a list of samples, each with its exact time.
+
+Times are whole ticks of 1 / sample_rate ms, unbounded: a millisecond is sample_rate ticks and a sample
+lasts 1,000, so nothing is ever rounded. L16 here is little-endian, as on the media streams.
+"""
+
+import struct
+from array import array
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
+
+from tests.reference.g711 import alaw_decode_sample, ulaw_decode_sample
+from trunkline.formats import MediaFormat
+from trunkline.timeline import Discontinuity, TrackStats
+
+TOLERANCE_MS = 10
+MAX_GAP_MS = 10_000
+SAMPLE_TICKS = 1000
+
+ULAW = [ulaw_decode_sample(code) for code in range(256)]
+ALAW = [alaw_decode_sample(code) for code in range(256)]
+
+
+class Sample(NamedTuple):
+    channels: tuple[int, ...]
+    at_ticks: int
+    concealed: bool
+
+
+class Frame(NamedTuple):
+    pcm: bytes
+    timestamp_ms: float
+    sequence: int
+    concealed: bool
+
+
+@dataclass
+class Track:
+    format: MediaFormat
+    frame_samples: int
+    name: str
+    line: list[Sample] = field(default_factory=list)  # laid, not in a frame yet
+    end_ticks: int | None = None  # the time of the next sample
+    odd: bytes = b""
+    last_sequence: int | None = None
+    n_frames: int = 0
+    packets: int = 0
+    payload_bytes: int = 0
+    late: int = 0
+    lost: int = 0
+    concealed: int = 0
+    discontinuities: int = 0
+    resyncs: int = 0
+
+    @property
+    def block_bytes(self) -> int:
+        return self.format.channels * (2 if self.format.codec == "L16" else 1)
+
+    @property
+    def stats(self) -> TrackStats:
+        return TrackStats(
+            self.packets,
+            self.payload_bytes,
+            self.late,
+            self.lost,
+            self.concealed * 1000 / self.format.sample_rate,
+            self.discontinuities,
+            self.resyncs,
+        )
+
+    def push(self, payload: bytes, timestamp_ms: int, sequence: int | None) -> list[Frame | Discontinuity]:
+        self.packets += 1
+        self.payload_bytes += len(payload)
+        follows = self._count_lost(sequence)
+        if payload and self._is_late(payload, timestamp_ms, follows):
+            self.late += 1
+            if sequence is not None and (self.last_sequence is None or sequence > self.last_sequence):
+                self.last_sequence = sequence
+            return []
+        if sequence is not None:
+            self.last_sequence = sequence
+        if not payload:
+            return []
+        items = self._go_to(timestamp_ms, follows)
+        self._decode(payload)
+        return items + self._whole_frames()
+
+    def flush(self) -> list[Frame | Discontinuity]:
+        self.odd = b""
+        samples, self.line = self.line, []
+        return [self._frame(samples)] if samples else []
+
+    def _count_lost(self, sequence: int | None) -> bool:
+        if sequence is None or self.last_sequence is None or sequence <= self.last_sequence:
+            return False
+        self.lost = min(self.lost + sequence - self.last_sequence - 1, 2**64 - 1)
+        return sequence == self.last_sequence + 1
+
+    def _ahead_ticks(self, timestamp_ms: int) -> int:
+        at_ticks = timestamp_ms * self.format.sample_rate
+        return 0 if self.end_ticks is None else at_ticks - self.end_ticks
+
+    def _is_late(self, payload: bytes, timestamp_ms: int, follows: bool) -> bool:
+        ahead = self._ahead_ticks(timestamp_ms)
+        behind_tolerance = ahead <= -TOLERANCE_MS * self.format.sample_rate
+        ends_behind = ahead + len(payload) // self.block_bytes * SAMPLE_TICKS <= 0
+        return behind_tolerance and ends_behind and not follows
+
+    def _go_to(self, timestamp_ms: int, follows: bool) -> list[Frame | Discontinuity]:
+        """Bring the end of the line to where a packet belongs."""
+        rate = self.format.sample_rate
+        if self.end_ticks is None:
+            self.end_ticks = timestamp_ms * rate
+        ahead = self._ahead_ticks(timestamp_ms)
+        items: list[Frame | Discontinuity] = []
+        if ahead > MAX_GAP_MS * rate:
+            self._conceal(-len(self.line) % self.frame_samples)
+            items = self._whole_frames()
+            items.append(Discontinuity(self.name, self.end_ticks / rate, timestamp_ms))
+            self.discontinuities += 1
+            self.end_ticks = timestamp_ms * rate
+            self.odd = b""
+        elif ahead >= TOLERANCE_MS * rate:
+            self._conceal(ahead // SAMPLE_TICKS)
+            self.odd = b""
+        elif ahead <= -TOLERANCE_MS * rate:
+            self.end_ticks = timestamp_ms * rate
+            self.resyncs += 1
+            if not follows:
+                self.odd = b""
+        return items
+
+    def _lay(self, channels: tuple[int, ...], concealed: bool) -> None:
+        assert self.end_ticks is not None
+        self.line.append(Sample(channels, self.end_ticks, concealed))
+        self.end_ticks += SAMPLE_TICKS
+
+    def _conceal(self, n_samples: int) -> None:
+        for _ in range(n_samples):
+            self._lay((0,) * self.format.channels, concealed=True)
+        self.concealed += n_samples
+
+    def _decode(self, payload: bytes) -> None:
+        payload = self.odd + payload
+        whole = len(payload) - len(payload) % self.block_bytes
+        self.odd = payload[whole:]
+        if self.format.codec == "L16":
+            values = [value for (value,) in struct.iter_unpack("<h", payload[:whole])]
+        else:
+            table = ULAW if self.format.codec == "PCMU" else ALAW
+            values = [table[code] for code in payload[:whole]]
+        for i in range(0, len(values), self.format.channels):
+            self._lay(tuple(values[i : i + self.format.channels]), concealed=False)
+
+    def _whole_frames(self) -> list[Frame | Discontinuity]:
+        whole = len(self.line) - len(self.line) % self.frame_samples
+        samples, self.line = self.line[:whole], self.line[whole:]
+        return [self._frame(samples[i : i + self.frame_samples]) for i in range(0, whole, self.frame_samples)]
+
+    def _frame(self, samples: list[Sample]) -> Frame:
+        self.n_frames += 1
+        return Frame(
+            array("h", chain.from_iterable(sample.channels for sample in samples)).tobytes(),
+            samples[0].at_ticks / self.format.sample_rate,
+            self.n_frames - 1,
+            any(sample.concealed for sample in samples),
+        )
