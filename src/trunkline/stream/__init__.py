@@ -1,0 +1,39 @@
+"""Both ends of the media stream protocol, without a socket, a clock or a task of their own.
+
+    messages -> StreamReceiver -> events and Frames -> Recorder -> WAV
+    PCM -> Playout (when) -> StreamSender (what) -> messages
+
+A message is one WebSocket text message; who owns the socket is above this layer.
+"""
+
+from trunkline.stream.events import (
+    Cleared,
+    Discontinuity,
+    Dtmf,
+    Event,
+    Frame,
+    Mark,
+    Start,
+    Stop,
+    Unknown,
+)
+from trunkline.stream.playout import Playout
+from trunkline.stream.receiver import StreamReceiver
+from trunkline.stream.recorder import Recorder
+from trunkline.stream.sender import StreamSender
+
+__all__ = [
+    "Cleared",
+    "Discontinuity",
+    "Dtmf",
+    "Event",
+    "Frame",
+    "Mark",
+    "Playout",
+    "Recorder",
+    "Start",
+    "Stop",
+    "StreamReceiver",
+    "StreamSender",
+    "Unknown",
+]

@@ -1,0 +1,192 @@
+"""Playout: when each message of a StreamSender is due."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline.errors import FormatError, LocalProtocolError
+from trunkline.exclusive import Exclusive, exclusive
+from trunkline.stream.messages import check_digit, check_text
+from trunkline.stream.sender import StreamSender
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["Playout"]
+
+
+class _Behind(NamedTuple):
+    """A message that waits until each track has sent so many bytes of PCM."""
+
+    sent_bytes: dict[str, int]
+    make: Callable[[], list[bytes]]
+
+
+class Playout(Exclusive):
+    """Pace a StreamSender in real time. It has no clock: the caller says what time it is.
+
+    Parameters: `sender`, which must have been started before audio is due and from then on belongs to
+    the Playout; `lead_ms`, how long before its deadline a message is given out, 0 or more.
+
+    Times are milliseconds of any monotonic clock. The first packet is due at the first `due` after its
+    `play`, packet k exactly k * ptime later: being late never moves a deadline, it makes the next call
+    catch up. All tracks share these deadlines. When the clock has passed the deadline of a packet that
+    was not there (the queue ran dry), the next one to come starts anew from its own `due`.
+
+    A mark, a digit or the stop is due when the audio queued before it has been played. Where that audio
+    ends within a packet, and nothing has come to fill it up by then, the packet is sent shorter.
+
+    >>> from trunkline.stream import Playout, StreamSender
+    >>> sender = StreamSender("PCMU")
+    >>> begin = sender.start()
+    >>> playout = Playout(sender)
+    >>> playout.play(bytes(2 * 320))
+    >>> [len(playout.due(now_ms)) for now_ms in (1000, 1019, 1020)]
+    [1, 0, 1]
+    """
+
+    def __init__(self, sender: StreamSender, *, lead_ms: float = 0) -> None:
+        super().__init__()
+        if not 0 <= lead_ms < math.inf:
+            raise FormatError(f"lead of {lead_ms} ms: takes 0 or more")
+        self._sender = sender
+        self._lead_ms = lead_ms
+        self._packet_bytes = 2 * sender.format.samples_per_packet
+        self._queues = {track: bytearray() for track in sender.tracks}
+        self._sent_bytes = dict.fromkeys(sender.tracks, 0)
+        self._behind: deque[_Behind] = deque()
+        self._anchor_ms = -math.inf
+        self._packets_since_anchor = 0
+        self._was_dry = True  # nothing was left to send at the end of the last `due`
+        self._finished = False
+
+    @property
+    def next_deadline_ms(self) -> float | None:
+        """When `due` should be called next: -inf for at once, None while there is nothing to send."""
+        if not self._behind and not self._has_packet():
+            return None
+        return self._deadline_ms() - self._lead_ms
+
+    @property
+    def queued_ms(self) -> float:
+        """Audio that is queued, on the track that has most."""
+        return self._duration_ms(max(map(len, self._queues.values())))
+
+    @property
+    def played_ms(self) -> float:
+        """Audio that `due` has given out, on the track that has most."""
+        return self._duration_ms(max(self._sent_bytes.values()))
+
+    @exclusive
+    def play(self, pcm: "Buffer", track: str | None = None) -> None:
+        """Queue mono PCM (native-endian s16, any length, copied) on a track, None for the first."""
+        self._check_live("play")
+        queue = self._queues.get(self._sender.tracks[0] if track is None else track)
+        if queue is None:
+            raise LocalProtocolError(f"track {track!r} is not declared: takes {', '.join(self._queues)}")
+        queue += _pcm_bytes(pcm)
+
+    @exclusive
+    def mark(self, name: str) -> None:
+        """Queue a mark behind the audio of all tracks."""
+        self._check_live("mark")
+        check_text(name)
+        self._queue_behind(partial(self._sender.mark, name))
+
+    @exclusive
+    def dtmf(self, digit: str) -> None:
+        """Queue a key press behind the audio of all tracks."""
+        self._check_live("dtmf")
+        check_digit(digit)
+        self._queue_behind(partial(self._sender.dtmf, digit))
+
+    @exclusive
+    def finish(self) -> None:
+        """Queue the end of the stream behind everything."""
+        self._check_live("finish")
+        self._finished = True
+        self._queue_behind(self._sender.stop)
+
+    @exclusive
+    def clear(self) -> float:
+        """Drop the queued audio and return how many ms that was; what waited behind it waits no more."""
+        dropped_ms = self.queued_ms
+        for queue in self._queues.values():
+            queue.clear()
+        self._behind = deque(_Behind({}, waiting.make) for waiting in self._behind)
+        self._was_dry = True
+        return dropped_ms
+
+    @exclusive
+    def due(self, now_ms: float) -> list[bytes]:
+        """Give every message whose deadline is at or before `now_ms + lead_ms`, in the order to send."""
+        if self._was_dry and self._has_packet() and now_ms > self._deadline_ms():
+            self._anchor_ms = now_ms
+            self._packets_since_anchor = 0
+        messages: list[bytes] = []
+        while (next_ms := self.next_deadline_ms) is not None and next_ms <= now_ms:
+            messages += self._release()
+            messages += self._send_packets()
+        self._was_dry = not self._has_packet()
+        return messages
+
+    def _deadline_ms(self) -> float:
+        return self._anchor_ms + self._packets_since_anchor * self._sender.format.ptime_ms
+
+    def _release(self) -> list[bytes]:
+        """Make the messages that wait for nothing any more."""
+        messages: list[bytes] = []
+        while self._behind and all(
+            self._sent_bytes[track] >= n_bytes for track, n_bytes in self._behind[0].sent_bytes.items()
+        ):
+            messages += self._behind[0].make()
+            self._behind.popleft()
+        return messages
+
+    def _send_packets(self) -> list[bytes]:
+        """Send one packet of each track that has one."""
+        messages: list[bytes] = []
+        for track, queue in self._queues.items():
+            n_bytes = self._next_packet_bytes(track)
+            if n_bytes == 0:
+                continue
+            messages += self._sender.media(queue[:n_bytes], track)
+            if n_bytes < self._packet_bytes:
+                messages += self._sender.flush(track)
+            del queue[:n_bytes]
+            self._sent_bytes[track] += n_bytes
+        self._packets_since_anchor += bool(messages)
+        return messages
+
+    def _next_packet_bytes(self, track: str) -> int:
+        """PCM of the next packet; 0 when there is none. It may be short when something waits for it."""
+        n_queued = len(self._queues[track])
+        if n_queued >= self._packet_bytes:
+            return self._packet_bytes
+        waited_for = self._behind[-1].sent_bytes.get(track, 0) if self._behind else 0
+        return n_queued if waited_for > self._sent_bytes[track] else 0
+
+    def _has_packet(self) -> bool:
+        return any(self._next_packet_bytes(track) for track in self._queues)
+
+    def _queue_behind(self, make: Callable[[], list[bytes]]) -> None:
+        sent_bytes = {track: self._sent_bytes[track] + len(queue) for track, queue in self._queues.items()}
+        self._behind.append(_Behind(sent_bytes, make))
+
+    def _check_live(self, what: str) -> None:
+        if self._finished:
+            raise LocalProtocolError(f"{what} after finish")
+
+    def _duration_ms(self, n_bytes: int) -> float:
+        return n_bytes / 2 * 1000 / self._sender.format.sample_rate
+
+
+def _pcm_bytes(pcm: "Buffer") -> memoryview:
+    view = memoryview(pcm)
+    if view.format not in ("B", "b", "c", "h") or not view.c_contiguous:
+        raise TypeError(f"takes bytes or contiguous s16, not items of format {view.format!r}")
+    if view.nbytes % 2:
+        raise ValueError(f"{view.nbytes} bytes of PCM: not a whole number of 2-byte samples")
+    return view.cast("B")

@@ -1,0 +1,185 @@
+"""StreamReceiver: the messages of one stream in, typed events and Frames out."""
+
+from typing import TYPE_CHECKING
+
+from trunkline._native import base64
+from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
+from trunkline.exclusive import Exclusive, exclusive
+from trunkline.formats import MediaFormat
+from trunkline.stream import dialects, messages
+from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Start, Stop, Unknown
+from trunkline.track import Track, TrackStats
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["StreamReceiver"]
+
+
+class StreamReceiver(Exclusive):
+    """Read one media stream: SignalWire's messages or Twilio's, PCMU, PCMA or L16, either track or both.
+
+    Parameters: `frame_ms`, the duration of the Frames, 1 to 1,000 ms and a whole number of samples at the
+    stream's rate; `dialect`, "signalwire" or "twilio", None to tell it from the start message;
+    `max_message_bytes`, what one message may have in UTF-8.
+
+    After an error the state is as it was before the message, so the caller may go on.
+
+    >>> from trunkline.stream import StreamReceiver, StreamSender
+    >>> sender = StreamSender("PCMU", call_id="call-1")
+    >>> receiver = StreamReceiver()
+    >>> for message in sender.start() + sender.media(bytes(2 * 200)) + sender.stop():
+    ...     for event in receiver.receive(message):
+    ...         print(type(event).__name__, getattr(event, "duration_ms", ""))
+    Start
+    Frame 20.0
+    Frame 5.0
+    Stop
+    """
+
+    def __init__(
+        self, *, frame_ms: int = 20, dialect: str | None = None, max_message_bytes: int = 65536
+    ) -> None:
+        super().__init__()
+        Track(MediaFormat("PCMU", 8000), frame_ms=frame_ms)  # for its checks
+        if max_message_bytes < 1:
+            raise FormatError(f"messages of at most {max_message_bytes} bytes: takes 1 or more")
+        if dialect is not None:
+            dialects.check_dialect(dialect)
+        self._frame_ms = frame_ms
+        self._dialect = dialect
+        self._max_message_bytes = max_message_bytes
+        self._tracks: dict[str, Track] = {}
+        self._start: Start | None = None
+        self._stopped = False
+        self._closed = False
+        self._unknown_events = 0
+
+    @property
+    def start(self) -> Start | None:
+        """The start message, once it has come."""
+        return self._start
+
+    @property
+    def stats(self) -> dict[str, TrackStats]:
+        """Counters of each track: those declared; where none were, those that have come."""
+        return {name: track.stats for name, track in self._tracks.items()}
+
+    @property
+    def unknown_events(self) -> int:
+        """How many messages had an event name that this version does not know."""
+        return self._unknown_events
+
+    @property
+    def ended(self) -> bool:
+        """True after the stop message or `close`."""
+        return self._stopped or self._closed
+
+    @exclusive
+    def receive(self, message: "str | Buffer") -> list[Event]:
+        """Take one text message and return what it brings, in the order of the messages.
+
+        "connected" brings nothing; "start" its Start; "media" Frames, and a Discontinuity for a gap over
+        10 s; "stop" the last Frames, which may be shorter, then Stop.
+
+        Raises RemoteProtocolError (malformed, out of order, contradicting, too large), PayloadError (bad
+        base64), FormatError (a codec that we do not decode), LocalProtocolError after `close`,
+        ConcurrentUseError when another thread is inside.
+        """
+        if self._closed:
+            raise LocalProtocolError("receive after close")
+        parsed = messages.parse(message, self._max_message_bytes)
+        if self._stopped:
+            raise RemoteProtocolError("message after stop")
+        if isinstance(parsed, messages.Media):
+            return self._on_media(parsed)
+        return self._on_other(parsed)
+
+    @exclusive
+    def close(self) -> list[Event]:
+        """End a stream whose connection was lost: return the last Frames. Idempotent."""
+        rest = [] if self.ended else self._flush()
+        self._closed = True
+        return rest
+
+    def _on_media(self, message: messages.Media) -> list[Event]:
+        start = self._started("media", message.stream_sid)
+        body = message.media
+        track = self._tracks.get(body.track) or self._undeclared(body.track, start)
+        # Everything is checked before the track sees it.
+        timestamp_ms = messages.number(body.timestamp, "timestamp")
+        sequence = None if body.chunk is None else messages.number(body.chunk, "chunk")
+        payload = base64.decode(body.payload)
+        events: list[Event] = [*track.push(payload, timestamp_ms=timestamp_ms, sequence=sequence)]
+        self._tracks[body.track] = track
+        return events
+
+    def _on_other(self, message: messages.Known | messages.Unrecognised) -> list[Event]:
+        match message:
+            case messages.Connected():
+                return []
+            case messages.Start():
+                return [self._on_start(message)]
+            case messages.Unrecognised(event=name):
+                self._unknown_events += 1
+                return [Unknown(name)]
+        self._started(str(message.__struct_config__.tag), message.stream_sid)
+        match message:
+            case messages.Dtmf(dtmf=body):
+                return [Dtmf(body.digit, body.duration, body.track)]
+            case messages.Mark(mark=body):
+                return [Mark(body.name)]
+            case messages.Clear():
+                return [Cleared()]
+        self._stopped = True
+        return [*self._flush(), Stop()]
+
+    def _on_start(self, message: messages.Start) -> Start:
+        if self._start is not None:
+            raise RemoteProtocolError(f"second start message in stream {self._start.stream_id[:64]!r}")
+        body = message.start
+        stream_id = message.stream_sid if body.stream_sid is None else body.stream_sid
+        if stream_id is None:
+            raise RemoteProtocolError("start message: no streamSid, neither at its top nor in start")
+        tracks = tuple(body.tracks or ())
+        if not set(tracks) <= set(messages.TRACKS) or len(set(tracks)) < len(tracks):
+            raise RemoteProtocolError(f"tracks {str(tracks)[:64]}: takes inbound and outbound, each once")
+        start = Start(
+            stream_id=stream_id,
+            call_id=body.call_sid,
+            account_id=body.account_sid,
+            tracks=tracks,
+            media_format=dialects.media_format(body.media_format),
+            custom_parameters=body.custom_parameters or {},
+            dialect=self._dialect or dialects.detect(message),
+        )
+        _check_stream_id(message.stream_sid, start)
+        # A codec that we cannot decode is refused now, even when no track is declared.
+        made = {name: self._new_track(name, start) for name in tracks or messages.TRACKS}
+        self._tracks = made if tracks else {}
+        self._start = start
+        return start
+
+    def _started(self, event: str, stream_id: str | None) -> Start:
+        if self._start is None:
+            raise RemoteProtocolError(f"{event} message before start")
+        _check_stream_id(stream_id, self._start)
+        return self._start
+
+    def _undeclared(self, name: str, start: Start) -> Track:
+        """Give the track of a start message that declared none."""
+        takes = start.tracks or messages.TRACKS
+        if name not in takes:
+            raise RemoteProtocolError(f"media of track {name[:32]!r}: takes {', '.join(takes)}")
+        return self._new_track(name, start)
+
+    def _new_track(self, name: str, start: Start) -> Track:
+        return Track(start.media_format, name=name, frame_ms=self._frame_ms)
+
+    def _flush(self) -> list[Event]:
+        return [event for track in self._tracks.values() for event in track.flush()]
+
+
+def _check_stream_id(stream_id: str | None, start: Start) -> None:
+    if stream_id is not None and stream_id != start.stream_id:
+        raise RemoteProtocolError(f"streamSid {stream_id[:64]!r} in stream {start.stream_id[:64]!r}")

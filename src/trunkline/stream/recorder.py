@@ -1,0 +1,210 @@
+"""Recorder: the Frames of one stream, its tracks side by side, in a WAV that survives a crash."""
+
+import os
+from types import TracebackType
+from typing import Final, Self
+
+from trunkline.errors import FormatError, LocalProtocolError
+from trunkline.exclusive import Exclusive, exclusive
+from trunkline.frame import Frame
+from trunkline.stream.events import Event, Start
+from trunkline.stream.messages import TRACKS
+from trunkline.wav import WavWriter
+
+__all__ = ["Recorder"]
+
+GAP_MS_MAX: Final = 10_000  # a longer one is cut
+WINDOW_MS: Final = 2_000  # how far a track may lag behind the other and still be aligned
+WRITE_EVERY_MS: Final = 250  # of audio taken; the writer keeps up to half a second more
+
+
+class Recorder(Exclusive):
+    """Record the events of one StreamReceiver to a PCM16 WAV of the stream's rate.
+
+    Start opens the file, with one channel per declared track: inbound left, outbound right (both when
+    none was declared). Every Frame is laid where its timestamp says, so the tracks stay aligned however
+    they were delivered:
+
+    - Position 0 is the first Frame. A track that begins later gets silence before it; one that begins
+      earlier moves position 0 back, while nothing is on disk yet (the first 250 ms).
+    - Audio is never dropped or overlaid: a Frame whose place is taken by its own track, or lies more
+      than 2 s behind the other track, is laid at the next place that is free.
+    - Silence stands where a track has nothing, up to 10 s at a time. When the timeline jumps further
+      ahead of everything recorded (a Discontinuity), the jump is cut out of all tracks. A track that
+      resumes where the other one has gone on meanwhile is no such jump.
+
+    A crash, even kill -9, loses less than a second of audio. Memory is bounded: 2 s, and one gap.
+
+    >>> import tempfile
+    >>> from trunkline.stream import Recorder, StreamReceiver, StreamSender
+    >>> sender, receiver = StreamSender("PCMU"), StreamReceiver()
+    >>> with tempfile.TemporaryDirectory() as directory, Recorder(f"{directory}/call.wav") as recorder:
+    ...     for message in sender.start() + sender.media(bytes(2 * 8000)) + sender.stop():
+    ...         for event in receiver.receive(message):
+    ...             recorder.write(event)
+    ...     recorder.duration_ms
+    1000.0
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self._path = path
+        self._timeline: _Timeline | None = None
+        self._closed = False
+
+    @property
+    def path(self) -> str | os.PathLike[str]:
+        """Where the recording is, from the Start event on."""
+        return self._path
+
+    @property
+    def duration_ms(self) -> float:
+        """The recording's length so far, 0 before Start."""
+        return 0.0 if self._timeline is None else self._timeline.duration_ms
+
+    @exclusive
+    def write(self, event: Event) -> None:
+        """Take any event of the receiver; only Start and Frames make a difference.
+
+        Raises LocalProtocolError out of order, FormatError for a Frame of another format than Start
+        declared, OSError when the file takes no more: once, then `close` leaves what reached it.
+        """
+        if self._closed:
+            raise LocalProtocolError("write after close")
+        if isinstance(event, Frame):
+            if self._timeline is None:
+                raise LocalProtocolError("frame before start")
+            self._timeline.lay(event)
+        elif isinstance(event, Start):
+            if self._timeline is not None:
+                raise LocalProtocolError("second start")
+            self._timeline = _Timeline(self._path, event)
+
+    @exclusive
+    def close(self) -> None:
+        """Write what is still in memory and close the file. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            if self._timeline is not None:
+                self._timeline.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Timeline:
+    """The recording, of which the last 2 s are also in memory. Positions count samples per channel."""
+
+    def __init__(self, path: str | os.PathLike[str], start: Start) -> None:
+        tracks = [track for track in TRACKS if not start.tracks or track in start.tracks]
+        self._format = start.media_format
+        self._rate = self._format.sample_rate
+        self._n_channels = len(tracks) * self._format.channels
+        self._first_channel = {track: i * self._format.channels for i, track in enumerate(tracks)}
+        self._ends = dict.fromkeys(tracks, 0)
+        self._origin_ms: float | None = None
+        self._removed = 0  # cut out since the origin
+        self._window = bytearray()  # from position _base on
+        self._base = 0
+        self._changed = 0  # what is on disk is right up to here
+        self._taken = 0  # since the last write, silence included
+        self._failed = False
+        self._wav = WavWriter(path, sample_rate=self._rate, channels=self._n_channels)
+
+    @property
+    def duration_ms(self) -> float:
+        return self._head * 1000 / self._rate
+
+    def lay(self, frame: Frame) -> None:
+        if self._failed:
+            raise LocalProtocolError("write to a recording whose file takes no more")
+        track = frame.track
+        if track not in self._ends:
+            raise LocalProtocolError(f"frame of track {track!r}: takes {', '.join(self._ends)}")
+        if (frame.sample_rate, frame.channels) != (self._rate, self._format.channels):
+            raise FormatError(
+                f"frame of {frame.sample_rate} Hz with {frame.channels} channels in a recording of "
+                f"{self._rate} Hz with {self._format.channels} a track"
+            )
+        samples = memoryview(frame).cast("B").cast("h")
+        n_samples = len(samples) // frame.channels
+        position = self._place(track, frame.timestamp_ms)
+        n_grown = self._extend(position + n_samples)
+        self._interleave(samples, position, self._first_channel[track])
+        self._ends[track] = position + n_samples
+        self._changed = min(self._changed, position)
+        self._taken += max(n_samples, n_grown)
+        if self._taken * 1000 >= WRITE_EVERY_MS * self._rate:
+            self._write()
+
+    def close(self) -> None:
+        try:
+            if not self._failed:
+                self._write()
+        finally:
+            self._wav.close()
+
+    @property
+    def _head(self) -> int:
+        """The end of the recording: the furthest that any track has come."""
+        return self._base + len(self._window) // (2 * self._n_channels)
+
+    def _samples(self, duration_ms: float) -> int:
+        return round(duration_ms * self._rate / 1000)
+
+    def _place(self, track: str, timestamp_ms: float) -> int:
+        """Find the position of a frame."""
+        if self._origin_ms is None:
+            self._origin_ms = timestamp_ms
+        position = self._samples(timestamp_ms - self._origin_ms) - self._removed
+        jump = position - self._head
+        if jump > self._samples(GAP_MS_MAX):
+            self._removed += jump
+            return self._head
+        if position < 0 and self._ends[track] == 0 and self._wav.n_samples == 0:
+            position += self._move_origin(-position)
+        return max(position, self._ends[track], self._base)
+
+    def _move_origin(self, n_samples: int) -> int:
+        """Put silence before everything, when it fits the window; return its length."""
+        if n_samples > self._samples(WINDOW_MS):
+            return 0
+        self._window[:0] = bytes(n_samples * 2 * self._n_channels)
+        self._removed -= n_samples
+        self._ends = {track: end and end + n_samples for track, end in self._ends.items()}
+        return n_samples
+
+    def _extend(self, end: int) -> int:
+        """Lay silence on all tracks, up to `end`; return its length."""
+        n_samples = max(0, end - self._head)
+        self._window += bytes(n_samples * 2 * self._n_channels)
+        return n_samples
+
+    def _interleave(self, samples: memoryview, position: int, first_channel: int) -> None:
+        per_track = self._format.channels
+        begin = (position - self._base) * self._n_channels + first_channel
+        end = begin + len(samples) // per_track * self._n_channels
+        with memoryview(self._window).cast("h") as window:
+            for channel in range(per_track):
+                window[begin + channel : end : self._n_channels] = samples[channel::per_track]
+
+    def _write(self) -> None:
+        """Bring the file up to date and forget what lies too far back to be changed."""
+        n_bytes = 2 * self._n_channels
+        if self._changed < self._head:
+            try:
+                self._wav.write_at(self._changed, self._window[(self._changed - self._base) * n_bytes :])
+            except OSError:
+                self._failed = True
+                raise
+            self._changed = self._head
+        self._taken = 0
+        outside = self._head - self._base - self._samples(WINDOW_MS)
+        if outside > 0:
+            del self._window[: outside * n_bytes]
+            self._base += outside

@@ -1,0 +1,186 @@
+"""StreamSender: PCM and events in, the messages of one stream out."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from trunkline._native import base64
+from trunkline.errors import FormatError, LocalProtocolError
+from trunkline.exclusive import Exclusive, exclusive
+from trunkline.formats import CodecSpec, MediaFormat
+from trunkline.stream import dialects, messages
+from trunkline.track import Packetizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["StreamSender"]
+
+
+class StreamSender(Exclusive):
+    """Write one media stream as a platform does; every message is UTF-8 JSON, to be sent as text.
+
+    Parameters: `format`, the codec as in "PCMA" or "L16@24000h@40i"; `dialect`, "signalwire" or
+    "twilio"; `tracks`, which of "inbound" and "outbound" it has; ids are made up where they are None.
+
+    Raises FormatError for arguments that are unknown or that we cannot encode, LocalProtocolError for a
+    call that the other end would have to refuse, such as media before start.
+
+    >>> from trunkline.stream import StreamSender
+    >>> sender = StreamSender("PCMU", stream_id="S1", call_id="C1")
+    >>> for message in sender.start() + sender.media(bytes(2 * 160)):
+    ...     print(message.decode()[:70])
+    {"event":"connected","protocol":"Call","version":"0.2.0"}
+    {"event":"start","sequenceNumber":"1","start":{"streamSid":"S1","callS
+    {"event":"media","sequenceNumber":"2","media":{"track":"inbound","chun
+    """
+
+    def __init__(
+        self,
+        format: CodecSpec | str,
+        *,
+        dialect: str = "signalwire",
+        tracks: Sequence[str] = ("inbound",),
+        stream_id: str | None = None,
+        call_id: str | None = None,
+        account_id: str | None = None,
+        custom_parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        dialects.check_dialect(dialect)
+        if not tracks or not set(tracks) <= set(messages.TRACKS) or len(set(tracks)) < len(tracks):
+            raise FormatError(f"tracks {tracks!r}: takes inbound, outbound or both")
+        self._format = CodecSpec.parse(format) if isinstance(format, str) else format
+        self._dialect = dialect
+        self._stream_id = str(uuid.uuid4()) if stream_id is None else stream_id
+        self._call_id = str(uuid.uuid4()) if call_id is None else call_id
+        self._account_id = account_id
+        self._custom_parameters = dict(custom_parameters or {})
+        messages.check_text(self._stream_id, self._call_id, account_id or "")
+        messages.check_text(*self._custom_parameters, *self._custom_parameters.values())
+        self._writer = dialects.DIALECTS[dialect](self._stream_id, self._call_id, account_id)
+        self._tracks = {name: _OutgoingTrack(name, self._format) for name in tracks}
+        self._sequence = 0
+        self._started = False
+        self._stopped = False
+
+    @property
+    def format(self) -> CodecSpec:
+        """The codec, its sample rate and ptime."""
+        return self._format
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The declared tracks; the first is the default of `media`."""
+        return tuple(self._tracks)
+
+    @property
+    def dialect(self) -> str:
+        """ "signalwire" or "twilio"."""
+        return self._dialect
+
+    @property
+    def stream_id(self) -> str:
+        """The stream's id (`streamSid`)."""
+        return self._stream_id
+
+    @property
+    def call_id(self) -> str:
+        """The call's id (`callSid`)."""
+        return self._call_id
+
+    @property
+    def account_id(self) -> str | None:
+        """The account's id (`accountSid`), left out of the messages when None."""
+        return self._account_id
+
+    @exclusive
+    def start(self) -> list[bytes]:
+        """Begin the stream: the messages "connected" and "start"."""
+        if self._started:
+            raise LocalProtocolError("start: the stream has been started already")
+        self._started = True
+        media_format = MediaFormat(self._format.name, self._format.sample_rate)
+        start = self._writer.start(self._next(), self.tracks, media_format, self._custom_parameters)
+        return [self._writer.connected(), start]
+
+    @exclusive
+    def media(self, pcm: "Buffer", track: str | None = None) -> list[bytes]:
+        """Send mono PCM (native-endian s16, any length) on a track: a message for each whole packet.
+
+        What does not fill a packet is kept for the next call, `flush` or `stop`.
+        """
+        self._check_live("media")
+        outgoing = self._track(track)
+        return [self._media(outgoing, payload) for payload in outgoing.packetizer.push(pcm)]
+
+    @exclusive
+    def flush(self, track: str | None = None) -> list[bytes]:
+        """Send what a track's last `media` left over, as one packet that is shorter than the others."""
+        self._check_live("flush")
+        return self._flush(self._track(track))
+
+    @exclusive
+    def dtmf(self, digit: str, duration_ms: int = 250) -> list[bytes]:
+        """Send a key press: one of 0-9, *, #, A-D."""
+        self._check_live("dtmf")
+        messages.check_digit(digit)
+        if not 0 <= duration_ms <= messages.NUMBER_MAX:
+            raise LocalProtocolError(f"DTMF of {duration_ms} ms: takes 0 to {messages.NUMBER_MAX}")
+        return [self._writer.dtmf(self._next(), digit, duration_ms, self.tracks[0])]
+
+    @exclusive
+    def mark(self, name: str) -> list[bytes]:
+        """Send a named mark."""
+        self._check_live("mark")
+        messages.check_text(name)
+        return [self._writer.mark(name)]
+
+    @exclusive
+    def stop(self) -> list[bytes]:
+        """End the stream: what the tracks still hold, as shorter packets, and the message "stop"."""
+        self._check_live("stop")
+        rests = [message for outgoing in self._tracks.values() for message in self._flush(outgoing)]
+        self._stopped = True
+        return [*rests, self._writer.stop(self._next())]
+
+    def _check_live(self, what: str) -> None:
+        if not self._started:
+            raise LocalProtocolError(f"{what} before start")
+        if self._stopped:
+            raise LocalProtocolError(f"{what} after stop")
+
+    def _track(self, name: str | None) -> "_OutgoingTrack":
+        outgoing = self._tracks.get(self.tracks[0] if name is None else name)
+        if outgoing is None:
+            raise LocalProtocolError(f"track {name!r} is not declared: takes {', '.join(self._tracks)}")
+        return outgoing
+
+    def _flush(self, outgoing: "_OutgoingTrack") -> list[bytes]:
+        return [self._media(outgoing, payload) for payload in outgoing.packetizer.flush()]
+
+    def _media(self, outgoing: "_OutgoingTrack", payload: bytes) -> bytes:
+        chunk, timestamp_ms = outgoing.advance(len(payload))
+        return self._writer.media(self._next(), outgoing.name, chunk, timestamp_ms, base64.encode(payload))
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+
+class _OutgoingTrack:
+    """One track's packetizer and its place on the timeline."""
+
+    def __init__(self, name: str, format: CodecSpec) -> None:
+        self.name = name.encode()
+        self.packetizer = Packetizer(format)
+        self._bytes_per_s = self.packetizer.payload_bytes * 1000 // format.ptime_ms
+        self._chunk = 0
+        self._n_bytes = 0
+
+    def advance(self, n_bytes: int) -> tuple[int, int]:
+        """Return the chunk number and the timestamp of a payload of `n_bytes`."""
+        timestamp_ms = self._n_bytes * 1000 // self._bytes_per_s
+        self._chunk += 1
+        self._n_bytes += n_bytes
+        return self._chunk, timestamp_ms
