@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from trunkline.formats import CodecSpec, MediaFormat
     from trunkline.frame import Frame
+    from trunkline.net import serve
     from trunkline.stream import Playout, Recorder, StreamReceiver, StreamSender
     from trunkline.track import Packetizer, Track
     from trunkline.wav import WavReader, WavWriter
@@ -48,6 +49,7 @@ __all__ = [
     "WavWriter",
     "errors",
     "g711",
+    "serve",
     "stream",
     "wav",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "Frame": "frame",
     "Packetizer": "track",
     "Track": "track",
+    "serve": "net",
     "Playout": "stream",
     "Recorder": "stream",
     "StreamReceiver": "stream",

@@ -23,6 +23,6 @@ def needs_extra(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise LibraryMissingError(
-            f"{error.name} is not installed: pip install 'trunkline[{extra}]'", name=error.name
-        ) from error
+        package = (error.name or "a package").partition(".")[0]
+        message = f"{package} is not installed: pip install 'trunkline[{extra}]'"
+        raise LibraryMissingError(message, name=package) from error

@@ -1,0 +1,79 @@
+"""trunkline demo: a call on loopback, from speech to a verified recording."""
+
+import asyncio
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from trunkline.errors import LibraryMissingError
+
+if TYPE_CHECKING:
+    from trunkline.net.demo import DemoResult
+
+__all__ = ["demo"]
+
+
+@click.command()
+@click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, show_default=True)
+@click.option("--fast", is_flag=True, help="As quickly as it goes, instead of in real time.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default="recordings", show_default=True
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the speech and the losses."
+)
+def demo(seconds: float, fast: bool, out: Path, seed: int) -> None:
+    """Stream a made-up call over TLS on this machine and record it.
+
+    A few packets are left out on purpose. Afterwards the recording is compared with what was said; the
+    exit code is 1 when they differ.
+    """
+    from trunkline.cli.live import RecordingView
+    from trunkline.net.demo import run_demo
+    from trunkline.testing import conversation
+
+    view = RecordingView()
+    view.note(f"a call of {seconds:g} s, two speakers, PCMU over wss{'' if fast else ', in real time'}")
+    sides = conversation(seconds, seed=seed)
+
+    async def run() -> "DemoResult":
+        async with view:
+            return await run_demo(
+                out, sides, speed=math.inf if fast else 1.0, seed=seed, on_start=view.started
+            )
+
+    result = asyncio.run(run())
+    view.print(_table(result))
+    view.note(f"{result.receive_us:.1f} us per packet in StreamReceiver.receive (this call again, best of 5)")
+    view.note(f"recording: {result.path}")
+    view.note(_picture(result.path))
+    if not result.verified:
+        failure = f"{result.wrong:,} of {result.compared:,} packets differ from what was said"
+        view.note(f"NOT VERIFIED: {failure}; left out: {result.left_out}", "red")
+        sys.exit(1)
+    view.note(f"verified: {result.compared:,} packets equal what was said, the others count as lost", "green")
+
+
+def _table(result: "DemoResult") -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("track")
+    for heading in ("packets", "bytes", "lost", "late", "concealed ms"):
+        table.add_column(heading, justify="right")
+    for track, stats in result.stats.items():
+        numbers = (stats.packets, stats.bytes, stats.lost, stats.late, round(stats.concealed_ms))
+        table.add_row(track, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _picture(recording: Path) -> str:
+    try:
+        from trunkline.convert.plot import waveform
+    except LibraryMissingError as error:
+        return f"no picture: {error}"
+    picture = recording.with_suffix(".png")
+    waveform(recording, picture)
+    return f"picture: {picture}"

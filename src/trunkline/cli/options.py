@@ -1,0 +1,49 @@
+"""Options that more than one command takes, and how their values are read."""
+
+import click
+
+from trunkline.formats import CodecSpec
+
+__all__ = ["TRACKS", "bearer_token_option", "read_address", "read_codec", "read_pairs"]
+
+#: Both spellings of the stream APIs, and the tracks that each names.
+TRACKS = {
+    "inbound": ("inbound",),
+    "outbound": ("outbound",),
+    "both": ("inbound", "outbound"),
+    "inbound_track": ("inbound",),
+    "outbound_track": ("outbound",),
+    "both_tracks": ("inbound", "outbound"),
+}
+
+bearer_token_option = click.option(
+    "--bearer-token",
+    envvar="TRUNKLINE_BEARER_TOKEN",
+    show_envvar=True,
+    metavar="TOKEN",
+    help="Authorization of the stream. The variable keeps it out of the list of processes.",
+)
+
+
+def read_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """Read HOST:PORT."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8765")
+    return host.strip("[]"), int(port)
+
+
+def read_codec(ctx: click.Context, param: click.Parameter, value: str) -> CodecSpec:
+    """Read a codec as the stream APIs spell it."""
+    try:
+        return CodecSpec.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def read_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Read any number of K=V."""
+    for value in values:
+        if "=" not in value:
+            raise click.BadParameter(f"{value!r} is not K=V")
+    return dict(value.split("=", 1) for value in values)

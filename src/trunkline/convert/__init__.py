@@ -1,0 +1,1 @@
+"""Recordings turned into something else: for now a picture of their waveform."""

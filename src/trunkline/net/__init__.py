@@ -1,0 +1,20 @@
+"""The ends of a stream that own a socket or a timer: a server, a client, and what records calls.
+
+Needs aiohttp (`pip install 'trunkline[server]'`).
+"""
+
+from trunkline.net.client import StreamResult, stream
+from trunkline.net.recording import CallRecording, CallRecordings
+from trunkline.net.server import Call, Server, serve
+from trunkline.net.wav_source import WavSource
+
+__all__ = [
+    "Call",
+    "CallRecording",
+    "CallRecordings",
+    "Server",
+    "StreamResult",
+    "WavSource",
+    "serve",
+    "stream",
+]

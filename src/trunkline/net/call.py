@@ -1,0 +1,150 @@
+"""Call: the events of one accepted media stream, as an async iterator."""
+
+import asyncio
+from collections import deque
+from enum import IntEnum
+from typing import Final, Self
+
+from trunkline.errors import (
+    FormatError,
+    LocalProtocolError,
+    PayloadError,
+    RemoteProtocolError,
+    TrunklineError,
+)
+from trunkline.extras import needs_extra
+from trunkline.stream import Event, Start, StreamReceiver
+from trunkline.track import TrackStats
+
+with needs_extra("server"):
+    from aiohttp import WSMsgType, web
+
+__all__ = ["CLOSE_TIMEOUT_S", "Call", "CloseCode"]
+
+REASON_BYTES_MAX: Final = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two are the code
+CLOSE_TIMEOUT_S: Final = 2.0  # how long a peer may take to answer our close frame
+
+
+class CloseCode(IntEnum):
+    """Why we close a stream (RFC 6455 7.4.1)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002  # RemoteProtocolError
+    UNSUPPORTED = 1003  # a binary message, or a codec that we do not decode
+    INVALID_PAYLOAD = 1007  # PayloadError
+    POLICY = 1008  # no start message in time
+    # 1009, a message that is too big, is sent by aiohttp
+    INTERNAL_ERROR = 1011  # the handler raised
+
+
+class Call:
+    """One media stream: iterate over it for its events, from Start to Stop.
+
+    The iteration ends after Stop, when the connection is lost and when the peer breaks the protocol; in
+    the last two cases the frames that were still held back come first, and `error` says what happened.
+
+    `peer` is the address of the other end.
+    """
+
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport, receiver: StreamReceiver
+    ) -> None:
+        address = transport.get_extra_info("peername")  # None once the peer has gone
+        self.peer = f"{address[0]}:{address[1]}" if address else "unknown"
+        self.error: TrunklineError | None = None
+        self._socket = socket
+        self._transport = transport
+        self._receiver = receiver
+        self._hung_up: str | None = None
+        self._events: deque[Event] = deque()
+        self._over = False
+
+    @property
+    def start(self) -> Start:
+        """The stream's start message: ids, tracks, format, custom parameters."""
+        if self._receiver.start is None:
+            raise LocalProtocolError("no start message yet")
+        return self._receiver.start
+
+    @property
+    def stats(self) -> dict[str, TrackStats]:
+        """Counters of each track so far."""
+        return self._receiver.stats
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._over:
+                raise StopAsyncIteration
+            await self._receive()
+        return self._events.popleft()
+
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Hang up. An iteration that is under way ends after the frames that were received."""
+        self._hung_up = reason
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._socket.close(code=code, message=_short(reason))
+        except TimeoutError:  # a peer that reads nothing keeps nothing of ours
+            self._transport.abort()
+
+    async def _wait_for_start(self, timeout_s: float) -> bool:
+        """Read up to the start message; False when the stream ended before it."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._receiver.start is None and not self._over:
+                    await self._receive()
+        except TimeoutError:
+            await self._fail(
+                RemoteProtocolError(f"no start message within {timeout_s:g} s"), CloseCode.POLICY
+            )
+        return self._receiver.start is not None
+
+    async def _receive(self) -> None:
+        """Take one WebSocket message."""
+        message = await self._socket.receive()
+        if message.type is WSMsgType.TEXT:
+            await self._take(message.data)
+        elif message.type is WSMsgType.BINARY:
+            error = RemoteProtocolError(f"binary message of {len(message.data)} bytes: takes text only")
+            await self._fail(error, CloseCode.UNSUPPORTED)
+        elif message.type is WSMsgType.ERROR:  # aiohttp has closed it: too big, bad UTF-8, bad frame
+            what = message.data or type(message.data).__name__
+            self._end(RemoteProtocolError(f"connection broken: {what}"))
+        elif self._hung_up is not None:
+            self._end(LocalProtocolError(f"closed on this side before stop: {self._hung_up}"))
+        else:
+            code = self._socket.close_code
+            self._end(RemoteProtocolError(f"connection ended before stop (close code {code})"))
+
+    async def _take(self, text: str) -> None:
+        try:
+            events = self._receiver.receive(text)
+        except RemoteProtocolError as error:
+            await self._fail(error, CloseCode.PROTOCOL_ERROR)
+        except PayloadError as error:
+            await self._fail(error, CloseCode.INVALID_PAYLOAD)
+        except FormatError as error:
+            await self._fail(error, CloseCode.UNSUPPORTED)
+        else:
+            self._events.extend(events)
+            if self._receiver.ended:
+                self._over = True
+
+    def _end(self, error: TrunklineError) -> None:
+        self._over = True
+        self.error = error
+        self._events.extend(self._receiver.close())
+
+    async def _fail(self, error: TrunklineError, code: CloseCode) -> None:
+        self._end(error)
+        await self.close(code, str(error))
+
+
+def _short(reason: str) -> bytes:
+    """Cut a close reason to what a close frame holds, between two characters."""
+    encoded = reason.encode("utf-8", "backslashreplace")[:REASON_BYTES_MAX]
+    return encoded.decode("utf-8", "ignore").encode()

@@ -1,0 +1,214 @@
+"""stream: send live audio as a media stream over WebSocket, paced by the clock."""
+
+import asyncio
+import math
+import os
+import ssl as tls
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from trunkline.errors import LocalProtocolError, RemoteProtocolError
+from trunkline.extras import needs_extra
+from trunkline.net.tls import is_loopback
+from trunkline.stream import Playout, StreamSender
+
+with needs_extra("server"):
+    import aiohttp
+    from aiohttp import WSMsgType
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    Chunk = Mapping[str, Buffer]  # track: PCM, all of the same stretch of time
+
+__all__ = ["StreamResult", "stream"]
+
+CONNECT_TIMEOUT_S: Final = 10.0
+HEARTBEAT_S: Final = 20.0
+CLOSE_TIMEOUT_S: Final = 5.0  # after stop: how long the server may take to close
+AHEAD_MS: Final = 400.0  # how much audio is taken from the source before it is due
+
+
+class StreamResult(NamedTuple):
+    """How a stream ended: `complete` when the server took it up to stop, else what it closed with."""
+
+    complete: bool
+    messages_sent: int
+    messages_received: int
+    close_code: int | None
+    close_reason: str
+
+
+async def stream(
+    url: str,
+    sender: StreamSender,
+    source: "AsyncIterable[Chunk]",
+    *,
+    bearer_token: str | None = None,
+    ssl: tls.SSLContext | None = None,
+    speed: float = 1.0,
+    lead_ms: float = 0.0,
+) -> StreamResult:
+    """Stream `source` to `url` until it ends or the server closes.
+
+    `source` gives chunks, `{track: pcm}`: mono s16 of any length, the tracks of one chunk side by side.
+    Each packet leaves at its absolute deadline, `lead_ms` early, `speed` times as fast as real time;
+    `math.inf` sends as quickly as the server takes it. What the server sends is counted and dropped.
+    `url` is wss:// (verified against `ssl`, by default the system's authorities) or, to a loopback
+    host only, ws://: a call's audio does not cross a network in the clear.
+
+    Raises LocalProtocolError for a URL it will not use, RemoteProtocolError when the server refuses the
+    upgrade and OSError when it cannot be reached.
+    """
+    _check_url(url)
+    if not speed > 0:
+        raise LocalProtocolError(f"speed of {speed}: takes more than 0 (1 is real time)")
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    playout = Playout(sender, lead_ms=lead_ms)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+        socket = await _connect(session, url, bearer_token, ssl)
+        return await _Streaming(socket, sender, playout, speed).run(source)
+
+
+class _Streaming:
+    """One connected stream: a task that sends on time beside one that reads what comes back."""
+
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, sender: StreamSender, playout: Playout, speed: float
+    ) -> None:
+        self._socket = socket
+        self._sender = sender
+        self._playout = playout
+        self._speed = speed
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._sent = 0
+        self._received = 0
+        self._reason = ""
+
+    async def run(self, source: "AsyncIterable[Chunk]") -> StreamResult:
+        listening = asyncio.create_task(self._listen())
+        sending = asyncio.create_task(self._send_all(source))
+        try:
+            await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
+            complete = sending.done() and _outcome(sending)
+            await asyncio.wait((listening,), timeout=CLOSE_TIMEOUT_S)
+        finally:
+            for task in (listening, sending):
+                task.cancel()
+            await asyncio.gather(listening, sending, return_exceptions=True)
+            await self._socket.close()
+        code = self._socket.close_code
+        return StreamResult(complete and code in (None, 1000), self._sent, self._received, code, self._reason)
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                self._received += 1
+                continue
+            if message.type is WSMsgType.CLOSE:
+                self._reason = message.extra or ""
+            return
+
+    async def _send_all(self, source: "AsyncIterable[Chunk]") -> None:
+        await self._send(self._sender.start())
+        chunks = aiter(source)
+        chunk: asyncio.Task[Chunk | None] | None = None
+        exhausted = False
+        try:
+            while True:
+                await self._send(self._playout.due(self._now_ms()))
+                if chunk is None and not exhausted and self._playout.queued_ms < AHEAD_MS:
+                    chunk = asyncio.create_task(_next(chunks))
+                if chunk is None and self._playout.next_deadline_ms is None:
+                    return
+                await self._sleep(chunk)
+                if chunk is not None and chunk.done():
+                    exhausted = not self._play(chunk.result())
+                    chunk = None
+        finally:
+            if chunk is not None:
+                chunk.cancel()
+
+    def _play(self, chunk: "Chunk | None") -> bool:
+        """Queue a chunk, or the end of the stream; False for the end."""
+        if chunk is None:
+            self._playout.finish()
+            return False
+        for track, pcm in chunk.items():
+            self._playout.play(pcm, track)
+        return True
+
+    async def _sleep(self, chunk: "asyncio.Task[Chunk | None] | None") -> None:
+        """Wait for the next deadline, or for the source."""
+        deadline = self._playout.next_deadline_ms
+        delay = None if deadline is None else max(0.0, (deadline - self._now_ms()) / 1000 / self._speed)
+        if chunk is not None:
+            await asyncio.wait((chunk,), timeout=delay)
+        elif delay is not None:
+            await asyncio.sleep(delay)
+
+    def _now_ms(self) -> float:
+        if math.isinf(self._speed):  # time jumps to where everything that is queued is due
+            return max(0.0, self._playout.next_deadline_ms or 0.0) + self._playout.queued_ms
+        return (self._loop.time() - self._began) * 1000 * self._speed
+
+    async def _send(self, messages: list[bytes]) -> None:
+        for message in messages:
+            await self._socket.send_frame(message, WSMsgType.TEXT)
+            self._sent += 1
+
+
+async def _next(chunks: "AsyncIterator[Chunk]") -> "Chunk | None":
+    return await anext(chunks, None)
+
+
+def _outcome(sending: "asyncio.Task[None]") -> bool:
+    """True when everything was sent; False when the connection broke; else what the source raised."""
+    error = sending.exception()
+    if error is None:
+        return True
+    if isinstance(error, ConnectionError):
+        return False
+    raise error
+
+
+async def _connect(
+    session: aiohttp.ClientSession, url: str, bearer_token: str | None, ssl: tls.SSLContext | None
+) -> aiohttp.ClientWebSocketResponse:
+    headers = {} if bearer_token is None else {"Authorization": f"Bearer {bearer_token}"}
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await session.ws_connect(
+                url, headers=headers, ssl=ssl or True, heartbeat=HEARTBEAT_S, max_msg_size=65536 + 1
+            )
+    except TimeoutError as error:
+        raise TimeoutError(f"the server did not answer within {CONNECT_TIMEOUT_S:g} s") from error
+    except aiohttp.WSServerHandshakeError as error:
+        cure = ": the bearer token is missing or wrong" if error.status == 401 else ""
+        raise RemoteProtocolError(f"the server refused the stream with HTTP {error.status}{cure}") from error
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise RemoteProtocolError(
+            f"the server's certificate is not trusted, name its authority: {error.certificate_error}"
+        ) from error
+    except aiohttp.ClientConnectorError as error:
+        what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise ConnectionError(f"cannot connect to {error.host}:{error.port}: {what}") from error
+    except aiohttp.ClientError as error:
+        raise RemoteProtocolError(f"no WebSocket there: {error}") from error
+
+
+async def _refuse_redirect(*args: object) -> None:
+    raise RemoteProtocolError("the server redirects the stream: use the URL that it redirects to")
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname
+    if parts.scheme not in ("ws", "wss") or not host:
+        raise LocalProtocolError(f"not a WebSocket URL: the form is wss://HOST[:PORT]/PATH, got {url[:64]!r}")
+    if parts.scheme == "ws" and not is_loopback(host):
+        raise LocalProtocolError(f"ws:// to {host[:64]} would send audio in the clear: use wss://")

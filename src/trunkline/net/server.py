@@ -1,0 +1,164 @@
+"""serve: accept media streams over WebSocket and hand each to a coroutine as a Call."""
+
+import asyncio
+import hmac
+import logging
+import ssl as tls
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from trunkline.errors import LocalProtocolError
+from trunkline.extras import needs_extra
+from trunkline.net.call import CLOSE_TIMEOUT_S, Call, CloseCode
+from trunkline.stream import StreamReceiver
+
+with needs_extra("server"):
+    from aiohttp import web
+
+__all__ = ["Call", "Server", "serve"]
+
+Handler = Callable[[Call], Awaitable[None]]
+
+START_TIMEOUT_S: Final = 5.0  # from the upgrade to the start message
+HEARTBEAT_S: Final = 20.0
+SHUTDOWN_TIMEOUT_S: Final = 10.0  # how long handlers may take to end when the server closes
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def serve(
+    handler: Handler,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    path: str = "/",
+    bearer_token: str | None = None,
+    ssl: tls.SSLContext | None = None,
+    frame_ms: int = 20,
+    max_message_bytes: int = 65536,
+) -> AsyncIterator["Server"]:
+    """Listen, and run `handler(call)` for every media stream that arrives.
+
+    A peer is let in when it asks for `path` and, where a `bearer_token` is given, sends it (else 401
+    before the upgrade). The handler runs once the start message is there and owns its call only: when it
+    raises, that call is closed with 1011 and logged, the others go on. `port` 0 takes a free one; frames
+    last `frame_ms`; a longer message than `max_message_bytes` is refused with 1009 before it is read.
+
+    On leaving the block every call ends as if its connection were lost, and its handler may finish.
+
+        async with serve(handler, "127.0.0.1", 8765) as server:
+            print(server.url)
+            await asyncio.Event().wait()
+    """
+    server = Server(handler, path, bearer_token, frame_ms, max_message_bytes)
+    await server._listen(host, port, ssl)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+class Server:
+    """A listening endpoint; made by `serve`. `url` is what a platform streams to."""
+
+    def __init__(
+        self, handler: Handler, path: str, bearer_token: str | None, frame_ms: int, max_message_bytes: int
+    ) -> None:
+        if bearer_token is not None and not bearer_token:
+            raise LocalProtocolError("the bearer token is empty: give one, or None to let everybody in")
+        self._handler = handler
+        self._path = path
+        self._token = None if bearer_token is None else bearer_token.encode()
+        self._frame_ms = frame_ms
+        self._max_message_bytes = max_message_bytes
+        self._calls: set[Call] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self.port = 0
+        self.url = ""
+
+    @property
+    def calls(self) -> frozenset[Call]:
+        """The calls whose handlers are running."""
+        return frozenset(self._calls)
+
+    async def close(self) -> None:
+        """Stop listening, end every call with 1001 and wait for the handlers. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._site.stop()
+        closing = [call.close(CloseCode.GOING_AWAY, "server is shutting down") for call in self._calls]
+        await asyncio.gather(*closing, return_exceptions=True)
+        try:
+            async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
+                await self._idle.wait()
+        except TimeoutError:
+            _log.error("%d handlers did not end within %g s", len(self._calls), SHUTDOWN_TIMEOUT_S)
+        await self._runner.cleanup()
+
+    async def _listen(self, host: str, port: int, ssl: tls.SSLContext | None) -> None:
+        app = web.Application()
+        app.router.add_get(self._path, self._accept)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
+        await self._runner.setup()
+        self._site = web.TCPSite(self._runner, host, port, ssl_context=ssl)
+        try:
+            await self._site.start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self.port = self._runner.addresses[0][1]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'ws' if ssl is None else 'wss'}://{shown}:{self.port}{self._path}"
+
+    async def _accept(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_authorized(request):
+            return web.Response(
+                status=401, headers={"WWW-Authenticate": "Bearer"}, text="bearer token is missing or wrong\n"
+            )
+        socket = web.WebSocketResponse(
+            timeout=CLOSE_TIMEOUT_S,
+            heartbeat=HEARTBEAT_S,
+            compress=False,  # base64 audio gains little, and a small message could unpack into a large one
+            max_msg_size=self._max_message_bytes + 1,  # aiohttp refuses this size and above
+        )
+        if not socket.can_prepare(request):
+            return web.Response(status=426, headers={"Upgrade": "websocket"}, text="this is a WebSocket\n")
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the peer has gone")
+        receiver = StreamReceiver(frame_ms=self._frame_ms, max_message_bytes=self._max_message_bytes)
+        call = Call(socket, transport, receiver)
+        await socket.prepare(request)
+        self._calls.add(call)
+        self._idle.clear()
+        try:
+            await self._run(call)
+        finally:
+            self._calls.discard(call)
+            if not self._calls:
+                self._idle.set()
+        return socket
+
+    async def _run(self, call: Call) -> None:
+        if not await call._wait_for_start(START_TIMEOUT_S):
+            _log.warning("%s: no stream: %s", call.peer, call.error)
+            return
+        try:
+            await self._handler(call)
+        except Exception:
+            _log.exception("call %.64r from %s: its handler raised", call.start.call_id, call.peer)
+            await call.close(CloseCode.INTERNAL_ERROR, "internal error")
+        else:
+            await call.close()
+
+    def _is_authorized(self, request: web.Request) -> bool:
+        if self._token is None:
+            return True
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        given = token.strip().encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, self._token) and scheme.lower() == "bearer"

@@ -1,0 +1,81 @@
+"""trunkline demo, the help of every command, and what is shown on a terminal."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import ENV, GUARD_S, TRUNKLINE, trunkline, trunkline_here
+
+
+@pytest.mark.parametrize("command", [[], ["receive"], ["send"], ["demo"]])
+def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    shown = trunkline_here(capsys, *command, "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "Usage: trunkline" in shown.stdout
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = trunkline_here(capsys, "--version")
+    assert re.fullmatch(r"trunkline \d+\.\d+\.\d+\S*\n", shown.stdout)
+
+
+def test_demo_ends_in_a_verified_recording_and_its_picture(tmp_path: Path) -> None:
+    shown = trunkline("demo", "--fast", "--seconds", "4", "--out", tmp_path, "--seed", 3)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "verified: 396 packets" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    lost = [int(row[2]) for row in re.findall(r"(?:in|out)bound +([\d,]+) +([\d,]+) +(\d+)", shown.stdout)]
+    assert sum(lost) == 4
+    assert (tmp_path / "demo_seed-3.png").read_bytes().startswith(b"\x89PNG")
+    with wave.open(str(tmp_path / "demo_seed-3.wav")) as file:
+        assert (file.getnchannels(), file.getframerate(), file.getnframes()) == (2, 8000, 32000)
+
+
+def test_a_terminal_shows_live_lines(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [*TRUNKLINE, "demo", "--seconds", "1", "--out", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=theirs, stderr=theirs, env={**ENV, "TERM": "xterm-256color"}
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := read_terminal(ours):
+            shown += chunk
+        assert process.wait(timeout=GUARD_S) == 0
+    os.close(ours)
+    text = shown.decode()
+    assert "dBFS" in text
+    assert "█" in text
+    assert "started" not in text
+
+
+def read_terminal(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # what Linux says when the other end has closed
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "arguments"),
+    [("click", "cli", []), ("rich", "cli", []), ("aiohttp", "server", ["demo", "--fast"])],
+)
+def test_a_missing_package_is_named_with_its_extra(package: str, extra: str, arguments: list[str]) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; from trunkline.cli import main; main()"
+    failed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr == f"error: {package} is not installed: pip install 'trunkline[{extra}]'\n"
+
+
+def test_without_matplotlib_the_demo_says_how_to_get_the_picture(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['matplotlib'] = None; from trunkline.cli import main; main()"
+    command = [sys.executable, "-c", code, "demo", "--fast", "--seconds", "1", "--out", str(tmp_path)]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "no picture: matplotlib is not installed: pip install 'trunkline[plot]'" in shown.stdout

@@ -1,0 +1,195 @@
+"""trunkline receive and trunkline send, against each other."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.commands import TRUNKLINE, read_rest, receiving, trunkline, trunkline_here
+from trunkline import g711, wav
+from trunkline.net.tls import self_signed
+from trunkline.testing import conversation, speech_like
+
+PCM = speech_like(1.01)
+# asyncio leaves it to the end of the process to close a TLS socket.
+TLS_WARNINGS = "error,ignore:unclosed <s:ResourceWarning,ignore:unclosed transport:ResourceWarning"
+TOKEN = "s3cret-token-of-this-test"  # noqa: S105
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    path = tmp_path / "speech.wav"
+    wav.write(path, PCM, 8000)
+    return path
+
+
+def only_file(directory: Path) -> Path:
+    (path,) = directory.iterdir()
+    return path
+
+
+def test_a_file_goes_over_the_wire_and_lands_as_a_file(tmp_path: Path, speech: Path) -> None:
+    out = tmp_path / "out"
+    with receiving(out, "--calls", 1) as (process, url):
+        sent = trunkline("send", speech, "--url", url, "--speed", 0, "--param", "a=b=c")
+        code, output, errors = read_rest(process)
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert re.fullmatch(r"sent .*speech\.wav: 1\.01 s in 54 messages\n", sent.stdout)
+    assert (code, errors) == (0, "")
+    assert "PCMU 8000 Hz, inbound, from 127.0.0.1:" in output
+    assert "1.01 s; inbound: 51 packets, 0 lost, 0 late, 0 gaps" in output
+    expected = g711.ulaw_decode(g711.ulaw_encode(PCM))
+    with wave.open(str(only_file(out))) as file:
+        assert file.readframes(file.getnframes()) == expected
+    assert_others_read(only_file(out), expected, channels=1)
+
+
+def assert_others_read(path: Path, expected: bytes, channels: int) -> None:
+    """soundfile and sox see the same samples."""
+    soundfile = pytest.importorskip("soundfile")
+    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    assert (rate, samples.shape[1], samples.tobytes()) == (8000, channels, expected)
+    sox = shutil.which("sox")
+    if sox is None:
+        pytest.skip("sox is not installed; soundfile and wave agreed")
+    raw = subprocess.run([sox, path, "-t", "s16", "-"], check=True, capture_output=True).stdout
+    assert raw == expected
+
+
+def test_both_tracks_over_tls_with_a_token(tmp_path: Path) -> None:
+    sides = conversation(1.5)
+    stereo = np.stack([np.frombuffer(side, np.int16) for side in sides], axis=1).tobytes()
+    wav.write(tmp_path / "call.wav", stereo, 8000, channels=2)
+    certificate, key = self_signed(tmp_path)
+    options = ("--cert", certificate, "--key", key, "--calls", 1)
+    env = {"TRUNKLINE_BEARER_TOKEN": TOKEN, "PYTHONWARNINGS": TLS_WARNINGS}
+    with receiving(tmp_path / "out", *options, **env) as (process, url):
+        assert url.startswith("wss://")
+        how = ("--speed", 0, "--track", "both_tracks", "--codec", "pcma", "--dialect", "twilio")
+        send = ("send", tmp_path / "call.wav", "--url", url, *how, "--cacert", certificate)
+        refused = trunkline(*send, **{**env, "TRUNKLINE_BEARER_TOKEN": TOKEN + "x"})
+        sent = trunkline(*send, **env)
+        code, output, errors = read_rest(process)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: the server refused the stream with HTTP 401")
+    assert (sent.returncode, sent.stderr, code, errors) == (0, "", 0, "")
+    assert TOKEN not in output + sent.stdout + refused.stderr
+    assert_others_read(only_file(tmp_path / "out"), g711.alaw_decode(g711.alaw_encode(stereo)), channels=2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_recordings(tmp_path: Path, speech: Path, number: int) -> None:
+    out = tmp_path / "out"
+    with receiving(out) as (process, url):
+        sending = subprocess.Popen(
+            [*TRUNKLINE, "send", speech, "--url", url, "--speed", "0.01"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("started ")
+        process.send_signal(number)
+        code, output, errors = read_rest(process)
+        assert (code, errors) == (0, "")
+        assert "cut short: closed on this side before stop" in output
+        assert sending.wait(timeout=30) == 1
+        assert sending.stderr is not None
+        assert "close code 1001: server is shutting down" in sending.stderr.read()
+        sending.stderr.close()
+    with wave.open(str(only_file(out))) as file:
+        heard = file.readframes(file.getnframes())
+    assert heard == g711.ulaw_decode(g711.ulaw_encode(PCM))[: len(heard)]
+
+
+def test_a_sender_that_is_killed_leaves_its_audio(tmp_path: Path, speech: Path) -> None:
+    out = tmp_path / "out"
+    with receiving(out, "--calls", 1) as (process, url):
+        sending = subprocess.Popen([*TRUNKLINE, "send", speech, "--url", url, "--speed", "0.01"])
+        assert process.stdout is not None
+        process.stdout.readline()
+        sending.kill()
+        sending.wait()
+        code, output, _ = read_rest(process)
+    assert code == 0
+    assert "cut short: connection" in output
+    with wave.open(str(only_file(out))) as file:
+        assert file.getnframes() % 160 == 0
+
+
+def test_without_a_certificate_only_loopback_is_quiet(tmp_path: Path) -> None:
+    command = [*TRUNKLINE, "receive", "--listen", "0.0.0.0:0", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        code, _, errors = read_rest(process)
+    assert (code, errors) == (
+        0,
+        "warning: without --cert and --key, audio crosses the network in the clear\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--codec", "L16"], "speech.wav has 8000 Hz, L16@16000h@20i takes 16000 Hz: convert the file first"),
+        (["--track", "both"], "has 1 channel(s) for 2 track(s), inbound, outbound: stream it as inbound or"),
+        (["--url", "ws://example.com/"], "ws://"),
+        (["--url", "ws://127.0.0.1:9/"], "cannot connect to 127.0.0.1:9: Connection refused"),
+        (["--codec", "OPUS@8000h"], "OPUS"),
+    ],
+)
+def test_an_error_is_one_line_that_names_the_cure(
+    speech: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = trunkline_here(capsys, "send", speech, "--url", "ws://127.0.0.1:9/", *arguments)
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert re.fullmatch(r"error: [^\n]+\n", failed.stderr)
+    assert message in failed.stderr
+
+
+def test_stereo_needs_both_tracks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wav.write(tmp_path / "s.wav", bytes(640), 8000, channels=2)
+    failed = trunkline_here(capsys, "send", tmp_path / "s.wav", "--url", "ws://127.0.0.1:9/")
+    assert failed.returncode == 1
+    assert "has 2 channel(s) for 1 track(s), inbound: stream it as both tracks" in failed.stderr
+
+
+def test_what_is_no_wav_is_refused_and_debug_shows_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.wav").write_bytes(b"not audio")
+    arguments = ("send", tmp_path / "x.wav", "--url", "ws://127.0.0.1:9/")
+    plain = trunkline_here(capsys, *arguments)
+    assert plain.returncode == 1
+    assert re.fullmatch(r"error: [^\n]+\n", plain.stderr)
+    debug = trunkline("--debug", *arguments)
+    assert debug.returncode == 1
+    assert "Traceback" in debug.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["send"],
+        ["send", sys.executable, "--url", "ws://127.0.0.1:9/", "--codec", "MP3"],
+        ["send", sys.executable, "--url", "ws://127.0.0.1:9/", "--param", "novalue"],
+        ["receive", "--listen", "8765"],
+        ["receive", "--listen", "127.0.0.1:99999"],
+        ["receive", "--key", sys.executable],
+        ["nothing"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    failed = trunkline_here(capsys, *arguments)
+    assert failed.returncode == 2
+    assert "Error: " in failed.stderr
+    assert "Traceback" not in failed.stderr

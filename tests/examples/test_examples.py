@@ -1,0 +1,47 @@
+"""Every example runs as it stands."""
+
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+from trunkline import g711, wav
+from trunkline.testing import speech_like
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_every_example_is_run_here() -> None:
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == {"receive_calls", "send_file", "decode_packets"}
+
+
+def test_decode_packets() -> None:
+    command = [sys.executable, str(EXAMPLES / "decode_packets.py")]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "call_id='example'" in shown
+    assert shown.endswith("50 packets, loudest sample 0\n")
+
+
+def test_receive_calls_and_send_file(tmp_path: Path) -> None:
+    """On a free port: the example's own may be taken."""
+    pcm = speech_like(0.5)
+    wav.write(tmp_path / "speech.wav", pcm, 8000)
+    receiver = (EXAMPLES / "receive_calls.py").read_text()
+    assert receiver.count("8765") == 1
+    command = [sys.executable, "-c", receiver.replace("8765", "0")]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
+            assert found
+            send = [sys.executable, str(EXAMPLES / "send_file.py"), "speech.wav", found[1]]
+            sent = subprocess.run(send, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=30)
+            assert sent.stdout == "28 messages, closed with 1000 \n"
+            name, seconds = process.stdout.readline().split(": ")
+            assert seconds == "0.50 s\n"
+        finally:
+            process.kill()
+    with wave.open(str(tmp_path / name)) as file:
+        assert file.readframes(file.getnframes()) == g711.ulaw_decode(g711.ulaw_encode(pcm))

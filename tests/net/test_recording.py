@@ -1,0 +1,168 @@
+"""CallRecordings: one true WAV per call, whatever the ids, the peers and the disk do."""
+
+import asyncio
+import math
+import resource
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.net.endpoints import call_messages, close_of, connect, pcm_of, received_directly, run, send
+from trunkline.errors import RemoteProtocolError
+from trunkline.net import CallRecording, CallRecordings, Server, serve
+from trunkline.net.recording import _harmless, _level_dbfs
+from trunkline.stream import Frame
+from trunkline.testing import speech_like, tone
+
+PCM = speech_like(2.01)
+
+
+def wav_samples(path: Path) -> bytes:
+    """The samples as the standard library reads them."""
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getsampwidth()) == (8000, 2)
+        samples: bytes = file.readframes(file.getnframes())
+        return samples
+
+
+def recorded(directory: Path, *calls: list[bytes]) -> list[CallRecording]:
+    """Record calls that take turns message by message; a call is cut off after its last message."""
+    ended: list[CallRecording] = []
+
+    async def main() -> None:
+        async with (
+            serve(CallRecordings(directory, on_end=ended.append)) as server,
+            asyncio.TaskGroup() as group,
+        ):
+            for messages in calls:
+                group.create_task(deliver(server, messages))
+
+    async def deliver(server: Server, messages: list[bytes]) -> None:
+        async with connect(server) as socket:
+            for message in messages:
+                await send(socket, [message])
+                await asyncio.sleep(0)
+            if b'"stop"' in messages[-1]:
+                await close_of(socket)
+
+    run(main())
+    return ended
+
+
+def test_calls_become_files(tmp_path: Path) -> None:
+    calls = [call_messages(f"call-{k}", PCM[k * 320 :], stream_id=f"stream-{k}") for k in range(5)]
+    ended = recorded(tmp_path / "new" / "directory", *calls)
+    assert len(ended) == 5
+    for k, messages in enumerate(calls):
+        path = tmp_path / "new" / "directory" / f"call-{k}_stream-{k}.wav"
+        assert wav_samples(path) == pcm_of(received_directly(messages))
+
+
+def test_one_that_misbehaves_costs_the_other_nothing(tmp_path: Path) -> None:
+    good = call_messages("good", PCM, stream_id="s")
+    bad = [*call_messages("bad", PCM, stream_id="s")[:20], b"{"]
+    ended = {recording.path.name: recording for recording in recorded(tmp_path, good, bad)}
+    assert ended["good_s.wav"].call.error is None
+    assert isinstance(ended["bad_s.wav"].call.error, RemoteProtocolError)
+    for name, messages in (("good_s.wav", good), ("bad_s.wav", bad[:-1])):
+        assert wav_samples(tmp_path / name) == pcm_of(received_directly(messages))
+
+
+def test_a_cut_connection_keeps_all_audio(tmp_path: Path) -> None:
+    messages = call_messages("cut", PCM, stream_id="s")[:50]
+    (recording,) = recorded(tmp_path, messages)
+    assert recording.call.error is not None
+    assert recording.error is None
+    assert wav_samples(tmp_path / "cut_s.wav") == pcm_of(received_directly(messages))
+
+
+HOSTILE = [
+    "../../x",
+    "/etc/passwd",
+    "a\x1b[2Jb",
+    "x" * 10_000,
+    "",
+    "..",
+    ".",
+    "ünï/cödé 電話",
+    "-rf",
+    "a\nb",
+    "CON:",
+]
+
+
+def test_hostile_ids_stay_in_the_directory(tmp_path: Path) -> None:
+    directory = tmp_path / "out"
+    calls = [call_messages(text, PCM[:640], stream_id=text) for text in HOSTILE]
+    ended = recorded(directory, *calls)
+    assert all(recording.error is None for recording in ended)
+    files = list(directory.iterdir())
+    assert len(files) == len(HOSTILE)
+    assert list(tmp_path.iterdir()) == [directory]
+    assert all(len(wav_samples(path)) == 640 for path in files)
+
+
+@given(st.text(max_size=300))
+def test_what_is_left_of_an_id_is_a_plain_name(text: str) -> None:
+    name = _harmless(text)
+    assert 1 <= len(name) <= 64
+    assert name.isascii()
+    assert name[0] not in ".-"
+    assert not set(name) & set("/\\\0\n :")
+
+
+def test_equal_ids_never_replace_a_recording(tmp_path: Path) -> None:
+    calls = [call_messages("same", PCM[: 320 * (k + 1)], stream_id="s") for k in range(3)]
+    recorded(tmp_path, *calls)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["same_s-2.wav", "same_s-3.wav", "same_s.wav"]
+    assert sorted(len(wav_samples(path)) for path in tmp_path.iterdir()) == [320, 640, 960]
+
+
+@contextmanager
+def file_size_limit(n_bytes: int) -> Iterator[None]:
+    """Let every write beyond `n_bytes` of a file fail, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_costs_one_call_only(tmp_path: Path) -> None:
+    long = call_messages("long", speech_like(10), stream_id="s")
+    short = call_messages("short", PCM, stream_id="s")
+    with file_size_limit(60_000):
+        ended = {recording.path.name: recording for recording in recorded(tmp_path, long, short)}
+    assert isinstance(ended["long_s.wav"].error, OSError)
+    assert ended["short_s.wav"].error is None
+    assert wav_samples(tmp_path / "short_s.wav") == pcm_of(received_directly(short))
+
+
+def test_a_directory_that_has_gone_is_an_error_of_the_call(tmp_path: Path) -> None:
+    ended: list[CallRecording] = []
+
+    async def main() -> None:
+        handler = CallRecordings(tmp_path / "out", on_end=ended.append)
+        (tmp_path / "out").rmdir()
+        async with serve(handler) as server, connect(server) as socket:
+            await send(socket, call_messages("call-1", PCM)[:2])
+            assert await close_of(socket) == (1011, "recording failed")
+
+    run(main())
+    assert isinstance(ended[0].error, FileNotFoundError)
+
+
+@pytest.mark.parametrize("level", [0.0, -6.0, -40.0])
+def test_the_level_is_that_of_the_audio(level: float) -> None:
+    frame = Frame(tone(0.1, 1000, level_dbfs=level), sample_rate=8000)
+    assert _level_dbfs(frame) == pytest.approx(level - 3.01, abs=0.1)  # a sine's RMS is 3 dB below its peak
+
+
+def test_silence_has_no_level() -> None:
+    assert _level_dbfs(Frame(bytes(320), sample_rate=8000)) == -math.inf

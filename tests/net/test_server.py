@@ -1,0 +1,295 @@
+"""serve: who is let in, what ends a call and how, and that one call never harms another."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.net.endpoints import Seen, call_messages, close_of, connect, pcm_of, received_directly, run, send
+from trunkline.errors import LocalProtocolError, PayloadError, RemoteProtocolError
+from trunkline.net import Call, serve
+from trunkline.net.call import REASON_BYTES_MAX, _short
+from trunkline.stream import Frame, Start, StreamSender
+from trunkline.testing import speech_like
+
+TOKEN = "s3cret-token-of-this-test"  # noqa: S105
+PCM = speech_like(1.01)
+
+
+def test_a_handler_sees_what_a_receiver_gives() -> None:
+    messages = call_messages("call-1", PCM)
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, connect(server) as socket:
+            await send(socket, messages)
+            assert await close_of(socket) == (1000, "")
+            call = await seen.ended.get()
+        events, expected = seen.events["call-1"], received_directly(messages)
+        assert [type(event) for event in events] == [type(event) for event in expected]
+        assert pcm_of(events) == pcm_of(expected)
+        assert call.error is None
+        assert call.stats["inbound"].packets == 51
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Bearer ", 401),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Bearer {TOKEN[:-1]}", 401),
+        (f"Basic {TOKEN}", 401),
+        ("Bearer \N{LATIN SMALL LETTER U WITH DIAERESIS}", 401),
+        (TOKEN, 401),
+        (f"Bearer {TOKEN}", 101),
+        (f"bearer  {TOKEN}", 101),
+    ],
+)
+def test_only_the_bearer_of_the_token_is_let_in(
+    authorization: str | None, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def main() -> None:
+        headers = {} if authorization is None else {"Authorization": authorization}
+        async with serve(Seen(), bearer_token=TOKEN) as server:
+            if status == 101:
+                async with connect(server, headers=headers):
+                    return
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                async with connect(server, headers=headers):
+                    pass
+            assert refused.value.status == 401
+            assert refused.value.headers is not None
+            assert refused.value.headers["WWW-Authenticate"] == "Bearer"
+            assert TOKEN not in repr(server)
+
+    run(main())
+    assert TOKEN not in caplog.text
+
+
+def test_an_empty_token_is_refused() -> None:
+    async def main() -> None:
+        async with serve(Seen(), bearer_token=""):
+            pass
+
+    with pytest.raises(LocalProtocolError, match="empty"):
+        run(main())
+
+
+def test_what_is_no_websocket_or_another_path_is_told_so() -> None:
+    async def main() -> None:
+        async with serve(Seen(), path="/media") as server, aiohttp.ClientSession() as session:
+            url = server.url.replace("ws://", "http://")
+            assert url.endswith("/media")
+            async with session.get(url) as response:
+                assert response.status == 426
+            async with session.get(url + "/other") as response:
+                assert response.status == 404
+
+    run(main())
+
+
+def start_of(format: str = "PCMU") -> list[bytes]:
+    return StreamSender(format, call_id="call-1").start()
+
+
+def media(payload: str) -> bytes:
+    return (
+        '{"event":"media","sequenceNumber":"2","media":{"track":"inbound","chunk":"1","timestamp":"0",'
+        f'"payload":"{payload}"}}}}'
+    ).encode()
+
+
+Send = Callable[[aiohttp.ClientWebSocketResponse], Any]
+BAD = {
+    "not JSON": (1002, RemoteProtocolError, lambda s: s.send_str("{")),
+    "second start": (1002, RemoteProtocolError, lambda s: send(s, start_of()[1:])),
+    "bad base64": (1007, PayloadError, lambda s: send(s, [media("////=A==")])),
+    "binary": (1003, RemoteProtocolError, lambda s: s.send_bytes(b"\x00")),
+    "oversized": (1009, RemoteProtocolError, lambda s: s.send_str(" " * 70_000)),
+    "not UTF-8": (
+        1007,
+        RemoteProtocolError,
+        lambda s: s.send_frame(b"\xff", aiohttp.WSMsgType.TEXT),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "error", "misbehave"), BAD.values(), ids=BAD)
+def test_what_ends_a_call_leaves_its_audio(code: int, error: type[Exception], misbehave: Send) -> None:
+    good = call_messages("call-1", PCM)[:-2]  # neither the short rest nor the stop
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, connect(server) as socket:
+            await send(socket, good)
+            await misbehave(socket)
+            closed_with, reason = await close_of(socket)
+            call = await seen.ended.get()
+        assert closed_with == code
+        assert len(reason.encode()) <= REASON_BYTES_MAX
+        assert type(call.error) is error
+        assert pcm_of(seen.events["call-1"]) == pcm_of(received_directly(good))
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (1002, call_messages("x", PCM)[2]),  # media before start
+        (1003, start_of()[1].replace(b"x-mulaw", b"opus").replace(b"8000", b"48000")),
+        (1003, start_of()[1].replace(b"x-mulaw", b"x-nothing")),
+    ],
+)
+def test_a_stream_that_cannot_begin_reaches_no_handler(code: int, message: bytes) -> None:
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, connect(server) as socket:
+            await send(socket, [message])
+            assert (await close_of(socket))[0] == code
+        assert not seen.events
+
+    run(main())
+
+
+def test_a_message_of_exactly_the_limit_is_taken() -> None:
+    start = start_of()[1]
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen, max_message_bytes=len(start)) as server, connect(server) as socket:
+            await send(socket, [start, b" " * (len(start) + 1)])
+            assert (await close_of(socket))[0] == 1009
+            await seen.ended.get()
+        assert [type(event) for event in seen.events["call-1"]] == [Start]
+
+    run(main())
+
+
+def test_a_peer_that_never_starts_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.net.server.START_TIMEOUT_S", 0.01)
+
+    async def main() -> None:
+        async with serve(Seen()) as server, connect(server) as socket:
+            await send(socket, start_of()[:1])
+            assert await close_of(socket) == (1008, "no start message within 0.01 s")
+
+    run(main())
+
+
+def test_a_handler_that_raises_hurts_only_its_own_call(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        seen = Seen()
+
+        async def handler(call: Call) -> None:
+            if call.start.call_id == "bad":
+                raise ZeroDivisionError("a defect of the handler")
+            await seen(call)
+
+        good = call_messages("good", PCM)
+        async with serve(handler) as server, connect(server) as one, connect(server) as other:
+            await send(one, good[:20])
+            await send(other, call_messages("bad", PCM)[:10])
+            assert (await close_of(other))[0] == 1011
+            await send(one, good[20:])
+            assert (await close_of(one))[0] == 1000
+            await seen.ended.get()
+        assert pcm_of(seen.events["good"]) == pcm_of(received_directly(good))
+
+    run(main())
+    assert "'bad'" in caplog.text
+    assert "a defect of the handler" in caplog.text
+
+
+def test_a_handler_may_hang_up() -> None:
+    async def main() -> None:
+        async def handler(call: Call) -> None:
+            async for event in call:
+                if isinstance(event, Frame):
+                    await call.close(4000, "heard enough")
+
+        async with serve(handler) as server, connect(server) as socket:
+            await send(socket, call_messages("call-1", PCM)[:4])
+            assert await close_of(socket) == (4000, "heard enough")
+
+    run(main())
+
+
+def test_a_lost_connection_gives_everything_that_came() -> None:
+    messages = [*call_messages("call-1", PCM)[:-2], media("////").replace(b'"0"', b'"1000"')]
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, connect(server) as socket:
+            await send(socket, messages)
+            transport = socket._response.connection.transport  # type: ignore[union-attr]
+            assert transport is not None
+            transport.abort()
+            call = await seen.ended.get()
+        assert isinstance(call.error, RemoteProtocolError)
+        assert pcm_of(seen.events["call-1"]) == pcm_of(received_directly(messages))
+
+    run(main())
+
+
+def test_closing_the_server_ends_the_calls() -> None:
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, connect(server) as socket:
+            await send(socket, call_messages("call-1", PCM)[:12])
+            await seen.until("call-1", 11)
+            closing = asyncio.create_task(server.close())
+            assert await close_of(socket) == (1001, "server is shutting down")
+            await closing
+            call = seen.ended.get_nowait()
+            assert not server.calls
+        assert isinstance(call.error, LocalProtocolError)
+        assert len(pcm_of(seen.events["call-1"])) == 10 * 320
+
+    run(main())
+
+
+def test_a_peer_that_reads_nothing_cannot_hold_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.net.call.CLOSE_TIMEOUT_S", 0.01)
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, connect(server) as deaf:
+            await send(deaf, call_messages("deaf", PCM)[:3])
+            await seen.until("deaf", 1)
+            await server.close()  # the peer reads nothing, so it never answers the close frame
+            call = seen.ended.get_nowait()
+            assert isinstance(call.error, LocalProtocolError)
+
+    run(main())
+
+
+def test_a_taken_port_is_an_error() -> None:
+    async def main() -> None:
+        async with serve(Seen()) as server:
+            with pytest.raises(OSError, match="in use"):
+                async with serve(Seen(), port=server.port):
+                    pass
+
+    run(main())
+
+
+@given(st.text(max_size=200))
+def test_a_close_reason_is_whole_characters_that_fit(reason: str) -> None:
+    short = _short(reason)
+    assert len(short) <= REASON_BYTES_MAX
+    escaped = reason.encode("utf-8", "backslashreplace").decode()
+    assert escaped.startswith(short.decode())
+    assert len(short) > REASON_BYTES_MAX - 4 or short.decode() == escaped
