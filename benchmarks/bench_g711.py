@@ -18,6 +18,7 @@ import pytest
 
 from trunkline import g711
 from trunkline._native import cpu
+from trunkline.testing import speech_like
 
 
 def optional(module: str) -> Any:
@@ -51,23 +52,12 @@ CASES = [
 Contender = tuple[Callable[..., object], object]
 
 
-def speech_like(n_samples: int) -> bytes:
-    """Make s16 PCM at 8 kHz: a voice's harmonics under a syllable's rhythm, pauses, and noise."""
-    t = np.arange(n_samples) / 8000
-    phase = 2 * np.pi * (120 * t + 3 * np.sin(2 * np.pi * 0.7 * t))
-    voice = np.sum([np.sin(k * phase + k * k) / k for k in range(1, 20)], axis=0)
-    rhythm = np.clip(np.sin(2 * np.pi * 3.1 * t) + np.sin(2 * np.pi * 0.37 * t), 0, None)
-    noise = np.random.default_rng(711).normal(0, 30, n_samples)
-    pcm: bytes = np.clip(voice * rhythm * 5000 + noise, -32768, 32767).astype(np.int16).tobytes()
-    return pcm
-
-
 def inputs(law: str, task: str, what: str) -> list[bytes]:
     """Give what one pass converts."""
     if what == "1 MiB of PCM":
-        packets = [speech_like(BULK_SAMPLES)] * BULK_REPEATS
+        packets = [speech_like(BULK_SAMPLES / 8000)] * BULK_REPEATS
     else:
-        pcm, step = speech_like(PACKETS * PACKET_SAMPLES), 2 * PACKET_SAMPLES
+        pcm, step = speech_like(PACKETS * PACKET_SAMPLES / 8000), 2 * PACKET_SAMPLES
         packets = [pcm[i : i + step] for i in range(0, len(pcm), step)]
         if what == "one packet repeated":
             packets = [packets[PACKETS // 3]] * PACKETS
@@ -133,6 +123,7 @@ def speeds(found: dict[str, Contender], packets: list[bytes]) -> dict[str, float
     for _ in range(ROUNDS):
         times = {}
         for name, contender in found.items():
+            one_pass(contender, packets)  # what the one before left in the caches is its own
             start = time.perf_counter()
             one_pass(contender, packets)
             times[name] = time.perf_counter() - start
