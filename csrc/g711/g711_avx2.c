@@ -100,31 +100,34 @@ LOOP_TEMPLATE decode(const decode_tables *tables, const void *codes, void *pcm_s
 /* Encoding. */
 typedef enum law { ULAW, ALAW } law;
 
-/* Segment and mantissa of 16 magnitudes of 128 to 32767, as in g711_scalar.c: the exponent and the four
- * highest mantissa bits of the magnitude as a float. */
-static inline __m256i segment_code(__m256i t)
+/* Segment and mantissa of 16 magnitudes a + bias of 128 or more, as in g711_scalar.c: the exponent and the
+ * four highest mantissa bits of the sum as a float. Unpacked below the bits of 2^23 an integer is the
+ * float 2^23 + a; taking 2^23 away normalises it, and adds the bias on the way. */
+static inline __m256i segment_code(__m256i a, float bias, int16_t offset)
 {
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256 low = _mm256_cvtepi32_ps(_mm256_unpacklo_epi16(t, zero));
-    const __m256 high = _mm256_cvtepi32_ps(_mm256_unpackhi_epi16(t, zero));
+    const __m256i high_of_2_23 = _mm256_set1_epi16(0x4B00);
+    const __m256 shift = _mm256_set1_ps(8388608.0f - bias);
+    const __m256 low = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_unpacklo_epi16(a, high_of_2_23)), shift);
+    const __m256 high = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_unpackhi_epi16(a, high_of_2_23)), shift);
     const __m256i bits = _mm256_packs_epi32(_mm256_srli_epi32(_mm256_castps_si256(low), 19),
                                             _mm256_srli_epi32(_mm256_castps_si256(high), 19));
-    return _mm256_sub_epi16(bits, _mm256_set1_epi16((127 + 7) << 4));
+    return _mm256_sub_epi16(bits, _mm256_set1_epi16((int16_t)(((127 + 7) << 4) - offset)));
 }
 
+/* mu-law's codes come out 128 too high, up to 256 where the sum passes 32767: packing saturates them. */
 static inline __m256i magnitude_code(law to, __m256i x)
 {
     const __m256i a = _mm256_xor_si256(x, _mm256_srai_epi16(x, 15));
     if (to == ULAW)
-        return segment_code(_mm256_adds_epi16(a, _mm256_set1_epi16(132)));
+        return segment_code(a, 132, 128);
     /* Segment 0 is linear and follows on: there the magnitude itself is the smaller code. */
     return _mm256_min_epi16(_mm256_srli_epi16(a, 4),
-                            segment_code(_mm256_max_epi16(a, _mm256_set1_epi16(256))));
+                            segment_code(_mm256_max_epi16(a, _mm256_set1_epi16(256)), 0, 0));
 }
 
 static inline __m256i encode_block(law to, s16x32 pcm)
 {
-    const __m256i positive = _mm256_set1_epi8(to == ULAW ? (char)0xFF : (char)0xD5);
+    const __m256i positive = _mm256_set1_epi8(to == ULAW ? 0x7F : (char)0xD5);
     const __m256i sign_bit = _mm256_set1_epi8((char)0x80);
     const __m256i magnitudes =
         _mm256_packus_epi16(magnitude_code(to, pcm.low), magnitude_code(to, pcm.high));
