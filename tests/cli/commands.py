@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,3 +66,15 @@ def read_rest(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """Wait for the process: exit code, output, errors."""
     output, errors = process.communicate(timeout=GUARD_S)
     return process.returncode, output, errors
+
+
+def assert_others_read(path: Path, expected: bytes, channels: int) -> None:
+    """soundfile and sox see the same samples."""
+    soundfile = pytest.importorskip("soundfile")
+    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    assert (rate, samples.shape[1], samples.tobytes()) == (8000, channels, expected)
+    sox = shutil.which("sox")
+    if sox is None:
+        pytest.skip("sox is not installed; soundfile and wave agreed")
+    raw = subprocess.run([sox, path, "-t", "s16", "-"], check=True, capture_output=True).stdout
+    assert raw == expected

@@ -8,9 +8,12 @@ import sys
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.cli.commands import ENV, GUARD_S, TRUNKLINE, trunkline, trunkline_here
+from tests.cli.commands import ENV, GUARD_S, TRUNKLINE, assert_others_read, trunkline, trunkline_here
+from trunkline import g711
+from trunkline.testing import conversation
 
 
 @pytest.mark.parametrize("command", [[], ["receive"], ["send"], ["demo"]])
@@ -35,6 +38,14 @@ def test_demo_ends_in_a_verified_recording_and_its_picture(tmp_path: Path) -> No
     assert (tmp_path / "demo_seed-3.png").read_bytes().startswith(b"\x89PNG")
     with wave.open(str(tmp_path / "demo_seed-3.wav")) as file:
         assert (file.getnchannels(), file.getframerate(), file.getnframes()) == (2, 8000, 32000)
+        recorded = file.readframes(32000)
+    sides = [g711.ulaw_decode(g711.ulaw_encode(side)) for side in conversation(4, seed=3)]
+    said = np.stack([np.frombuffer(side, np.int16) for side in sides]).reshape(2, -1, 160)
+    packets = np.frombuffer(recorded, np.int16).reshape(-1, 2).T.reshape(2, -1, 160)
+    differs = (packets != said).any(axis=2)
+    assert 0 < differs.sum() <= 4
+    assert not packets[differs].any()
+    assert_others_read(tmp_path / "demo_seed-3.wav", recorded, channels=2)
 
 
 def test_a_terminal_shows_live_lines(tmp_path: Path) -> None:

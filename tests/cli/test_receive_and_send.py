@@ -1,7 +1,6 @@
 """trunkline receive and trunkline send, against each other."""
 
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.commands import TRUNKLINE, read_rest, receiving, trunkline, trunkline_here
+from tests.cli.commands import (
+    TRUNKLINE,
+    assert_others_read,
+    read_rest,
+    receiving,
+    trunkline,
+    trunkline_here,
+)
 from trunkline import g711, wav
 from trunkline.net.tls import self_signed
 from trunkline.testing import conversation, speech_like
@@ -48,18 +54,6 @@ def test_a_file_goes_over_the_wire_and_lands_as_a_file(tmp_path: Path, speech: P
     with wave.open(str(only_file(out))) as file:
         assert file.readframes(file.getnframes()) == expected
     assert_others_read(only_file(out), expected, channels=1)
-
-
-def assert_others_read(path: Path, expected: bytes, channels: int) -> None:
-    """soundfile and sox see the same samples."""
-    soundfile = pytest.importorskip("soundfile")
-    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
-    assert (rate, samples.shape[1], samples.tobytes()) == (8000, channels, expected)
-    sox = shutil.which("sox")
-    if sox is None:
-        pytest.skip("sox is not installed; soundfile and wave agreed")
-    raw = subprocess.run([sox, path, "-t", "s16", "-"], check=True, capture_output=True).stdout
-    assert raw == expected
 
 
 def test_both_tracks_over_tls_with_a_token(tmp_path: Path) -> None:
