@@ -404,3 +404,26 @@ def test_what_one_end_packetizes_the_other_end_frames() -> None:
     for i, payload in enumerate(packetizer.push(pcm)):
         heard += b"".join(bytes(frame) for frame in frames_of(track.push(payload, timestamp_ms=20 * i)))
     assert heard == pcm
+
+
+def test_what_a_subclass_left_unchecked_is_checked_again() -> None:
+    class Unchecked(MediaFormat):
+        def __post_init__(self) -> None:
+            pass
+
+    class Agreeable(int):
+        def __le__(self, other: object) -> bool:
+            return True
+
+        __ge__ = __le__
+
+    with pytest.raises(FormatError, match="500 channels"):
+        Track(Unchecked("L16", 8000, 500))
+    with pytest.raises(FormatError, match="500 channels"):
+        Track(MediaFormat("L16", 8000, Agreeable(500)))
+    with pytest.raises(FormatError, match="frames of 100000 ms"):
+        Track(MediaFormat("L16", 8000), frame_ms=Agreeable(100_000))
+    with pytest.raises(FormatError, match="-1 channels"):
+        Packetizer(CodecSpec("L16", 8000), channels=Agreeable(-1))
+    with pytest.raises(FormatError, match="-1 channels"):
+        Frame(bytes(20), sample_rate=8000, channels=Agreeable(-1))

@@ -23,3 +23,4 @@ cdef class Frame:
 # A frame with a block of the pool, for the caller to fill: its samples, shape[0], timestamp_ms,
 # sequence and concealed.
 cdef Frame new_frame(FramePool pool, int sample_rate, int channels, str track)
+cdef object exact_int(object value)

@@ -14,6 +14,8 @@ from libc.string cimport memcpy
 
 from trunkline._native._buffer cimport acquire_s16
 
+from operator import index
+
 from trunkline.formats import MediaFormat
 
 cdef enum:
@@ -87,15 +89,15 @@ cdef class Frame:
                  long long sequence=0, bint concealed=False):
         cdef Py_buffer view
         cdef Py_ssize_t n_samples
-        MediaFormat("L16", sample_rate, channels)  # for its checks
         if not isfinite(timestamp_ms):
             raise ValueError(f"timestamp_ms {timestamp_ms}: takes a finite number of milliseconds")
         if sequence < 0:
             raise ValueError(f"sequence {sequence}: takes 0 or more")
         if self.block is not NULL:
             raise TypeError("a Frame is initialised once: its buffer may be in use")
-        self.sample_rate = sample_rate
-        self.channels = channels
+        format = MediaFormat("L16", exact_int(sample_rate), exact_int(channels))  # for its checks
+        self.sample_rate = format.sample_rate
+        self.channels = format.channels
         n_samples = acquire_s16(pcm, &view, "pcm")
         try:
             if n_samples % self.channels:
@@ -147,6 +149,11 @@ cdef class Frame:
         if self.channels > 1:
             text += f", {self.channels} channels"
         return text + (", concealed)" if self.concealed else ")")
+
+
+cdef object exact_int(object value):
+    # An instance of a subclass of int may compare as it likes.
+    return int(index(value))
 
 
 cdef inline void describe(Frame frame, Py_ssize_t n_samples) noexcept:

@@ -9,7 +9,7 @@ from libc.stdint cimport INT64_MAX
 
 from trunkline._native._buffer cimport acquire_bytes, acquire_s16
 from trunkline._native.cpu cimport selected_isa
-from trunkline._native.frame cimport Frame, FramePool, new_frame
+from trunkline._native.frame cimport Frame, FramePool, exact_int, new_frame
 
 from trunkline.errors import ConcurrentUseError, FormatError
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
@@ -49,6 +49,9 @@ cdef class Track:
     def __cinit__(self, format, *, str name not None="inbound", frame_ms=20):
         if not isinstance(format, MediaFormat):
             raise TypeError(f"format: takes a MediaFormat, got {type(format).__name__}")
+        # Made anew: a subclass, or integers of one, may be anything but what was checked.
+        format = MediaFormat(format.codec, exact_int(format.sample_rate), exact_int(format.channels))
+        frame_ms = exact_int(frame_ms)
         if not 1 <= frame_ms <= FRAME_MS_MAX:
             raise FormatError(f"frames of {frame_ms} ms: takes 1 to {FRAME_MS_MAX} ms")
         self.format = format
@@ -160,7 +163,8 @@ cdef class Packetizer:
     def __cinit__(self, codec, *, channels=1):
         if not isinstance(codec, CodecSpec):
             raise TypeError(f"codec: takes a CodecSpec, got {type(codec).__name__}")
-        MediaFormat(codec.name, codec.sample_rate, channels)  # for its checks
+        codec = CodecSpec(codec.name, exact_int(codec.sample_rate), exact_int(codec.ptime_ms))
+        channels = MediaFormat(codec.name, codec.sample_rate, exact_int(channels)).channels
         self.codec = codec
         self.channels = channels
 
