@@ -17,6 +17,7 @@ struct tl_track {
     int64_t anchor_ms;
     int64_t n_laid;
     int64_t last_sequence;
+    uint64_t n_decoded;
 
     /* What is to be laid and taken, in this order: the started frame, the gap, the discontinuity, the
      * payload. Less than a frame of it is moved into the started frame, so that the payload can go. */
@@ -80,10 +81,19 @@ static int64_t ahead_of_line(const tl_track *track, int64_t timestamp_ms)
     return since_ms * track->config.rate_hz - track->n_laid * 1000;
 }
 
+static bool may_fill(const tl_track *track, int64_t ahead)
+{
+    const uint64_t rate_hz = track->config.rate_hz;
+    if (ahead > (int64_t)(TL_TRACK_MAX_GAP_MS * rate_hz))
+        return false;
+    return track->stats.concealed_samples + (uint64_t)ahead / 1000 <=
+           TL_TRACK_CONCEALED_PER_DECODED * track->n_decoded + TL_TRACK_CONCEALED_ALLOWANCE_MS * rate_hz / 1000;
+}
+
 static void open_gap(tl_track *track, int64_t ahead, int64_t timestamp_ms)
 {
     track->n_odd = 0;
-    if (ahead <= (int64_t)TL_TRACK_MAX_GAP_MS * track->config.rate_hz) {
+    if (may_fill(track, ahead)) {
         track->n_gap = (size_t)(ahead / 1000);
         return;
     }
@@ -158,6 +168,7 @@ static void lay(tl_track *track, int16_t *frame)
                       n_decoded * n_channels);
         track->payload += n_decoded * track->block_bytes;
         track->n_payload -= n_decoded;
+        track->n_decoded += n_decoded;
         advance(track, n_decoded);
     }
 }

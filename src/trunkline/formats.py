@@ -7,10 +7,11 @@ import msgspec
 
 from trunkline.errors import FormatError
 
-__all__ = ["CODECS", "CodecSpec", "MediaFormat", "whole_samples"]
+__all__ = ["CODECS", "STREAM_RATE_MAX", "CodecSpec", "MediaFormat", "whole_samples"]
 
 SAMPLE_RATE_MIN: Final = 4_000
 SAMPLE_RATE_MAX: Final = 192_000
+STREAM_RATE_MAX: Final = 48_000
 PTIME_MS_MAX: Final = 200  # RFC 3551 4.2: a receiver should accept packets of 0 to 200 ms
 CHANNELS_MAX: Final = 8
 
@@ -34,7 +35,7 @@ _GRAMMAR: Final = re.compile(r"([A-Za-z0-9-]+)(?:@([0-9]{1,9})h)?(?:@([0-9]{1,9}
 class CodecSpec(msgspec.Struct, frozen=True):
     """A codec as the stream APIs spell it: `NAME[@<rate>h][@<ptime>i]`, case-insensitive.
 
-    Parameters: `name` one of `CODECS`; `sample_rate` in Hz, 4,000 to 192,000 (OPUS: 8, 12, 16, 24
+    Parameters: `name` one of `CODECS`; `sample_rate` in Hz, 4,000 to 48,000 (OPUS: 8, 12, 16, 24
     or 48 kHz); `ptime_ms`, the audio in one packet, 1 to 200 ms and a whole number of samples.
 
     >>> CodecSpec.parse("l16@24000h@40i")
@@ -48,7 +49,7 @@ class CodecSpec(msgspec.Struct, frozen=True):
     ptime_ms: int = 20
 
     def __post_init__(self) -> None:
-        _check_codec(self.name, self.sample_rate)
+        _check_codec(self.name, self.sample_rate, STREAM_RATE_MAX)
         if not 1 <= self.ptime_ms <= PTIME_MS_MAX:
             raise FormatError(f"ptime of {self.ptime_ms} ms: takes 1 to {PTIME_MS_MAX} ms")
         whole_samples(self.ptime_ms, self.sample_rate, "ptime")
@@ -103,12 +104,12 @@ def whole_samples(duration_ms: int, sample_rate: int, what: str = "duration") ->
     return samples
 
 
-def _check_codec(name: str, sample_rate: int) -> None:
+def _check_codec(name: str, sample_rate: int, rate_max: int = SAMPLE_RATE_MAX) -> None:
     if name not in CODECS:
         raise FormatError(f"unknown codec {name[:32]!r}: takes {', '.join(CODECS)}")
     fixed = _FIXED_RATES.get(name)
     if fixed is not None and sample_rate not in fixed:
         takes = ", ".join(str(rate) for rate in fixed)
         raise FormatError(f"{name} at {sample_rate} Hz: takes {takes}")
-    if not SAMPLE_RATE_MIN <= sample_rate <= SAMPLE_RATE_MAX:
-        raise FormatError(f"{name} at {sample_rate} Hz: takes {SAMPLE_RATE_MIN} to {SAMPLE_RATE_MAX}")
+    if not SAMPLE_RATE_MIN <= sample_rate <= rate_max:
+        raise FormatError(f"{name} at {sample_rate} Hz: takes {SAMPLE_RATE_MIN} to {rate_max}")

@@ -6,7 +6,10 @@ __all__ = ["Discontinuity", "TrackStats"]
 
 
 class Discontinuity(msgspec.Struct, frozen=True):
-    """A gap of more than 10 s on a track's timeline: reported, not filled."""
+    """A gap on a track's timeline that is reported, not filled.
+
+    It is longer than 10 s, or would bring what was concealed above ten times the audio that came, and 60 s.
+    """
 
     track: str
     timestamp_ms: float  # where the frames stop

@@ -16,6 +16,8 @@ from trunkline.timeline import Discontinuity, TrackStats
 
 TOLERANCE_MS = 10
 MAX_GAP_MS = 10_000
+CONCEALED_PER_DECODED = 10
+CONCEALED_ALLOWANCE_MS = 60_000
 SAMPLE_TICKS = 1000
 
 ULAW = [ulaw_decode_sample(code) for code in range(256)]
@@ -50,6 +52,7 @@ class Track:
     late: int = 0
     lost: int = 0
     concealed: int = 0
+    decoded: int = 0
     discontinuities: int = 0
     resyncs: int = 0
 
@@ -114,7 +117,7 @@ class Track:
             self.end_ticks = timestamp_ms * rate
         ahead = self._ahead_ticks(timestamp_ms)
         items: list[Frame | Discontinuity] = []
-        if ahead > MAX_GAP_MS * rate:
+        if ahead >= TOLERANCE_MS * rate and not self._may_conceal(ahead):
             self._conceal(-len(self.line) % self.frame_samples)
             items = self._whole_frames()
             items.append(Discontinuity(self.name, self.end_ticks / rate, timestamp_ms))
@@ -130,6 +133,13 @@ class Track:
             if not follows:
                 self.odd = b""
         return items
+
+    def _may_conceal(self, ahead_ticks: int) -> bool:
+        allowed = (
+            CONCEALED_PER_DECODED * self.decoded + CONCEALED_ALLOWANCE_MS * self.format.sample_rate // 1000
+        )
+        within = self.concealed + ahead_ticks // SAMPLE_TICKS <= allowed
+        return within and ahead_ticks <= MAX_GAP_MS * self.format.sample_rate
 
     def _lay(self, channels: tuple[int, ...], concealed: bool) -> None:
         assert self.end_ticks is not None
@@ -152,6 +162,7 @@ class Track:
             values = [table[code] for code in payload[:whole]]
         for i in range(0, len(values), self.format.channels):
             self._lay(tuple(values[i : i + self.format.channels]), concealed=False)
+            self.decoded += 1
 
     def _whole_frames(self) -> list[Frame | Discontinuity]:
         whole = len(self.line) - len(self.line) % self.frame_samples

@@ -265,3 +265,18 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         recorder.write(start())
     recorder.close()
+
+
+def test_a_few_bytes_do_not_fill_a_disk(tmp_path: Path) -> None:
+    sample = array("h", [5])
+    frames = [Frame(sample, sample_rate=8000, timestamp_ms=i * 10_000) for i in range(300)]
+    samples = recorded(tmp_path / "call.wav", frames, ("inbound",))
+    assert np.count_nonzero(samples) == 300
+    assert 40_000 <= samples.shape[1] / 8 <= 60_000 + 300 * 11 / 8
+
+
+@pytest.mark.parametrize("absurd_ms", [1e308, -1e308, 2.0**53, -5.0])
+def test_an_absurd_time_costs_nothing(tmp_path: Path, absurd_ms: float) -> None:
+    frames = [frame("inbound", 0), frame("inbound", absurd_ms, 161), frame("inbound", 40, 321)]
+    samples = recorded(tmp_path / "call.wav", frames, ("inbound",))
+    assert np.array_equal(samples[0], np.arange(1, 481))

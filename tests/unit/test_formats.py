@@ -48,9 +48,9 @@ def test_grammar(text: str, name: str, sample_rate: int, ptime_ms: int) -> None:
         ("SPEEX", "unknown codec 'SPEEX'"),
         ("OPUS@44100h", "takes 8000, 12000, 16000, 24000, 48000"),
         ("G722@8000h", "takes 16000"),
-        ("L16@3999h", "takes 4000 to 192000"),
-        ("L16@192001h", "takes 4000 to 192000"),
-        ("L16@0h", "takes 4000 to 192000"),
+        ("L16@3999h", "takes 4000 to 48000"),
+        ("L16@48001h", "takes 4000 to 48000"),
+        ("L16@0h", "takes 4000 to 48000"),
         ("PCMU@0i", "takes 1 to 200 ms"),
         ("PCMU@201i", "takes 1 to 200 ms"),
         ("L16@11025h@10i", "not a whole number of samples at 11025 Hz"),
@@ -67,7 +67,7 @@ def test_a_long_text_is_not_repeated_in_the_message() -> None:
     assert len(str(caught.value)) < 200
 
 
-@given(st.sampled_from(sorted(CODECS)), st.integers(4, 192), st.integers(1, 200))
+@given(st.sampled_from(sorted(CODECS)), st.integers(4, 48), st.integers(1, 200))
 def test_text_form_reads_back(name: str, rate_khz: int, ptime_ms: int) -> None:
     try:
         spec = CodecSpec(name, rate_khz * 1000, ptime_ms)

@@ -427,3 +427,19 @@ def test_what_a_subclass_left_unchecked_is_checked_again() -> None:
         Packetizer(CodecSpec("L16", 8000), channels=Agreeable(-1))
     with pytest.raises(FormatError, match="-1 channels"):
         Frame(bytes(20), sample_rate=8000, channels=Agreeable(-1))
+
+
+@pytest.mark.parametrize(
+    "stamp", [lambda i: i * 10_000, lambda i: i % 2 * 9_990], ids=["forward", "to and fro"]
+)
+def test_a_few_bytes_do_not_become_hours_of_audio(stamp: Callable[[int], int]) -> None:
+    track = Track(PCMU)
+    n_samples = 0
+    for i in range(1_000):
+        items = track.push(bytes(3), timestamp_ms=stamp(i), sequence=i)
+        n_samples += sum(len(frame) for frame in frames_of(items))
+    stats = track.stats
+    frames_begun_ms = 20 * stats.discontinuities  # each one completes a frame
+    assert stats.concealed_ms <= 60_000 + 10 * 1_000 * 3 / 8 + frames_begun_ms
+    assert n_samples <= 8 * stats.concealed_ms + 3_000
+    assert stats.discontinuities > 400

@@ -22,7 +22,12 @@
 
 #define TL_TRACK_NO_SEQUENCE (-1)
 #define TL_TRACK_MAX_CHANNELS 8
-#define TL_TRACK_MAX_GAP_MS 10000 /* a longer one is a discontinuity: reported, not filled */
+/* A gap is filled up to this length, and as long as all that is concealed stays within so many times
+ * what was decoded, and an allowance: a few bytes must not become hours of audio. Any other gap is a
+ * discontinuity: reported, not filled. */
+#define TL_TRACK_MAX_GAP_MS 10000
+#define TL_TRACK_CONCEALED_PER_DECODED 10
+#define TL_TRACK_CONCEALED_ALLOWANCE_MS 60000
 
 typedef struct tl_track_config {
     const tl_codec *codec;

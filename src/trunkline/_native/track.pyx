@@ -32,7 +32,8 @@ cdef class Track:
     codec is not decoded here or the duration is impossible.
 
     A packet whose timestamp is within 10 ms of the audio's end is appended. After it lies a gap: filled
-    with concealed audio, or, above 10 s, reported as a Discontinuity between frames. Before it the
+    with concealed audio, or, above 10 s, reported as a Discontinuity between frames; so is every gap once
+    more than ten times the audio that came, and 60 s, would have been concealed. Before it the
     packet is late and dropped, unless its sequence number is the next one: then the carrier's clock
     stepped back and nothing is lost. Each of these is counted in `stats`.
     """

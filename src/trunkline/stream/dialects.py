@@ -6,10 +6,12 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from trunkline.errors import FormatError
-from trunkline.formats import MediaFormat
+from trunkline.formats import STREAM_RATE_MAX, MediaFormat
 from trunkline.stream import messages
 
 __all__ = ["DIALECTS", "SignalWire", "Twilio", "check_dialect", "detect", "media_format"]
+
+STREAM_CHANNELS_MAX: Final = 2  # of a track; a start message allocates by these numbers
 
 _CODECS: Final = {"mulaw": "PCMU", "alaw": "PCMA"}
 _ENCODINGS: Final = {
@@ -111,5 +113,10 @@ def detect(start: messages.Start) -> str:
 
 def media_format(body: messages.MediaFormatBody) -> MediaFormat:
     """Read the format of a start message; its encoding may also be a bare codec name, in any case."""
+    if body.sample_rate > STREAM_RATE_MAX or body.channels > STREAM_CHANNELS_MAX:
+        raise FormatError(
+            f"stream of {body.sample_rate} Hz with {body.channels} channels: "
+            f"takes up to {STREAM_RATE_MAX} Hz with {STREAM_CHANNELS_MAX}"
+        )
     name = body.encoding.lower().removeprefix("audio/").removeprefix("x-")
     return MediaFormat(_CODECS.get(name, name.upper()), body.sample_rate, body.channels)

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.exclusive import Exclusive, exclusive
@@ -12,7 +12,7 @@ from trunkline.stream.messages import check_digit, check_text
 from trunkline.stream.sender import StreamSender
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from trunkline.buffers import AnyBuffer, Buffer
 
 __all__ = ["Playout"]
 
@@ -122,6 +122,8 @@ class Playout(Exclusive):
     @exclusive
     def due(self, now_ms: float) -> list[bytes]:
         """Give every message whose deadline is at or before `now_ms + lead_ms`, in the order to send."""
+        if not math.isfinite(now_ms):
+            raise ValueError(f"now_ms {now_ms}: takes a finite number of milliseconds")
         if self._was_dry and self._has_packet() and now_ms > self._deadline_ms():
             self._anchor_ms = now_ms
             self._packets_since_anchor = 0
@@ -184,7 +186,7 @@ class Playout(Exclusive):
 
 
 def _pcm_bytes(pcm: "Buffer") -> memoryview:
-    view = memoryview(pcm)
+    view = memoryview(cast("AnyBuffer", pcm))
     if view.format not in ("B", "b", "c", "h") or not view.c_contiguous:
         raise TypeError(f"takes bytes or contiguous s16, not items of format {view.format!r}")
     if view.nbytes % 2:

@@ -14,6 +14,9 @@ from trunkline.wav import WavWriter
 __all__ = ["Recorder"]
 
 GAP_MS_MAX: Final = 10_000  # a longer one is cut
+SILENCE_PER_AUDIO: Final = 10  # and any, once there is more silence than so many times the audio,
+SILENCE_ALLOWANCE_MS: Final = 60_000  # and this: a few bytes must not fill a disk
+TIME_MS_MAX: Final = 2.0**53
 WINDOW_MS: Final = 2_000  # how far a track may lag behind the other and still be aligned
 WRITE_EVERY_MS: Final = 250  # of audio taken; the writer keeps up to half a second more
 
@@ -29,9 +32,10 @@ class Recorder(Exclusive):
       earlier moves position 0 back, while nothing is on disk yet (the first 250 ms).
     - Audio is never dropped or overlaid: a Frame whose place is taken by its own track, or lies more
       than 2 s behind the other track, is laid at the next place that is free.
-    - Silence stands where a track has nothing, up to 10 s at a time. When the timeline jumps further
-      ahead of everything recorded (a Discontinuity), the jump is cut out of all tracks. A track that
-      resumes where the other one has gone on meanwhile is no such jump.
+    - Silence stands where a track has nothing, up to 10 s at a time and up to ten times the audio and
+      60 s in all. When the timeline jumps further ahead of everything recorded (a Discontinuity), the
+      jump is cut out of all tracks. A track that resumes where the other one has gone on meanwhile is no
+      such jump.
 
     A crash, even kill -9, loses less than a second of audio. Memory is bounded: 2 s, and one gap.
 
@@ -113,6 +117,8 @@ class _Timeline:
         self._base = 0
         self._changed = 0  # what is on disk is right up to here
         self._taken = 0  # since the last write, silence included
+        self._n_audio = 0
+        self._n_silence = 0
         self._failed = False
         self._wav = WavWriter(path, sample_rate=self._rate, channels=self._n_channels)
 
@@ -138,6 +144,7 @@ class _Timeline:
         self._interleave(samples, position, self._first_channel[track])
         self._ends[track] = position + n_samples
         self._changed = min(self._changed, position)
+        self._n_audio += n_samples
         self._taken += max(n_samples, n_grown)
         if self._taken * 1000 >= WRITE_EVERY_MS * self._rate:
             self._write()
@@ -155,7 +162,7 @@ class _Timeline:
         return self._base + len(self._window) // (2 * self._n_channels)
 
     def _samples(self, duration_ms: float) -> int:
-        return round(duration_ms * self._rate / 1000)
+        return round(min(max(duration_ms, -TIME_MS_MAX), TIME_MS_MAX) * self._rate / 1000)
 
     def _place(self, track: str, timestamp_ms: float) -> int:
         """Find the position of a frame."""
@@ -163,9 +170,12 @@ class _Timeline:
             self._origin_ms = timestamp_ms
         position = self._samples(timestamp_ms - self._origin_ms) - self._removed
         jump = position - self._head
-        if jump > self._samples(GAP_MS_MAX):
-            self._removed += jump
-            return self._head
+        if jump > 0:
+            allowed = SILENCE_PER_AUDIO * self._n_audio + self._samples(SILENCE_ALLOWANCE_MS)
+            if jump > self._samples(GAP_MS_MAX) or self._n_silence + jump > allowed:
+                self._removed += jump
+                return self._head
+            self._n_silence += jump
         if position < 0 and self._ends[track] == 0 and self._wav.n_samples == 0:
             position += self._move_origin(-position)
         return max(position, self._ends[track], self._base)

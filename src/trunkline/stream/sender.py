@@ -12,7 +12,7 @@ from trunkline.stream import dialects, messages
 from trunkline.track import Packetizer
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from trunkline.buffers import Buffer
 
 __all__ = ["StreamSender"]
 
