@@ -202,9 +202,27 @@ def test_right_file_is_not_written(tmp_path: Path, data: bytes) -> None:
 def test_closed_recording_with_bytes_behind_is_right(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "call.wav"
     wav.write(path, RAW[:18], RATE, channels=3, encoding=encoding)
+    pcm = wav.read(path).pcm
     path.write_bytes(path.read_bytes() + b"TAG")
     assert wav.repair(path) == wav.RepairReport({}, 3, 0)
-    assert wav.read(path).pcm == wav.read(path).pcm
+    assert wav.read(path).pcm == pcm
+
+
+def test_second_repair_of_a_wrong_empty_rf64_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    ds64 = chunk(b"ds64", struct.pack("<QQQI", 1 << 40, 0, 100, 0))
+    file = riff(ds64, fmt("pcm16"), chunk(b"data", b"", 0xFFFF_FFFF))
+    path.write_bytes(b"RF64" + file[4:])
+    assert wav.repair(path).changes == {"RIFF size": (1 << 40, len(file) - 8), "sample count": (100, 0)}
+    assert wav.repair(path).changes == {}
+
+
+def test_empty_data_before_fmt_does_not_swallow_it(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    path.write_bytes(riff(chunk(b"data", b""), fmt("pcm16"), size=0))
+    assert wav.read(path).pcm == b""
+    assert wav.repair(path).n_samples == 0
+    assert wav.read(path).pcm == b""
 
 
 def test_too_long_for_riff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -312,6 +312,16 @@ def test_half_a_sample_is_named() -> None:
     assert file.read() == RAW[:20]
 
 
+@pytest.mark.parametrize("encoding", ["pcm16", "pcm24", "pcm32", "float32"])
+def test_half_a_sample_in_a_pipe_is_named_too(encoding: str) -> None:
+    n_bytes = reference.ENCODINGS[encoding][1] // 8
+    with (
+        pipe_of(riff(fmt(encoding), chunk(b"data", bytes(5 * n_bytes - 1)))) as pipe,
+        pytest.warns(wav.WavWarning, match=f"{n_bytes - 1} bytes after the last whole sample"),
+    ):
+        assert wav.WavReader(pipe).read() == bytes(2 * 4)
+
+
 def test_pipe_without_sizes_is_read_to_its_end() -> None:
     with pipe_of(riff(FMT, chunk(b"data", RAW, 0xFFFF_FFFF), size=0xFFFF_FFFF)) as pipe:
         file = wav.WavReader(pipe)

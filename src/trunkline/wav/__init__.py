@@ -18,7 +18,7 @@ from trunkline.wav.repair import RepairReport, repair
 from trunkline.wav.writer import WavWriter
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from trunkline.buffers import Buffer
 
 __all__ = ["RepairReport", "Wav", "WavReader", "WavWarning", "WavWriter", "read", "repair", "write"]
 

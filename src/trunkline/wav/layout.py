@@ -80,6 +80,7 @@ class Layout(msgspec.Struct, frozen=True):
     riff_size: SizeField
     data_size: SizeField
     data_offset: int
+    fmt_first: bool  # before the data, which may then have no end of its own
     sample_count: SizeField | None  # per channel, in ds64 or fact
     rf64: bool
     has_reserve: bool  # a JUNK chunk where ds64 would be, and of its size
@@ -91,7 +92,7 @@ class Layout(msgspec.Struct, frozen=True):
         size, riff_size = self.data_size.value, self.riff_size.value
         # A header that was never patched says 0, or only what it had written itself.
         riff_unknown = riff_size in (UNKNOWN_32, UNKNOWN_64) or 8 + riff_size <= self.data_offset
-        if size in (UNKNOWN_32, UNKNOWN_64) or (size == 0 and riff_unknown):
+        if size in (UNKNOWN_32, UNKNOWN_64) or (size == 0 and riff_unknown and self.fmt_first):
             return None
         return size
 
@@ -120,6 +121,7 @@ class _Walk:
         self.format: WavFormat | None = None
         self.data_size: SizeField | None = None
         self.data_offset = 0
+        self.fmt_first = False
         self.sample_count: SizeField | None = None
         self.ds64: SizeField | None = None  # its size of the data chunk
         self.has_reserve = False
@@ -155,7 +157,8 @@ class _Walk:
         else:
             self.data_size = SizeField("data size", offset - 4, 4, size)
         self.data_offset = offset
-        self.recording = self.recording and self.format is not None  # ours puts fmt first
+        self.fmt_first = self.format is not None
+        self.recording = self.recording and self.fmt_first  # as ours has it
         return self.data_size.value
 
     def _other(self, chunk: bytes, offset: int, size: int) -> None:
@@ -188,6 +191,7 @@ class _Walk:
             riff_size=self.riff_size,
             data_size=data_size,
             data_offset=self.data_offset,
+            fmt_first=self.fmt_first,
             sample_count=self.sample_count,
             rf64=self.ds64 is not None,
             has_reserve=self.has_reserve,

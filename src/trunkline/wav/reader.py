@@ -58,8 +58,10 @@ class WavReader(Exclusive):
     def _data_bytes(self, layout: Layout) -> int | None:
         claimed, exist = layout.data_claimed, self._source.left
         if exist is None:
-            return None if layout.recording else claimed
-        if layout.recording or (claimed is None and exist):
+            if layout.recording or claimed is None:
+                return None
+            data_bytes = claimed
+        elif layout.recording or (claimed is None and exist):
             self._warn(f"the recording was not closed: {exist} bytes of audio are there")
             data_bytes = exist
         elif claimed is None:

@@ -74,7 +74,7 @@ def _right_sizes(layout: Layout, exist: int) -> tuple[int, dict[SizeField, int]]
         riff_size = layout.riff_size.value
         if not layout.data_offset + data_bytes - 8 <= riff_size <= riff_size_max + 1:  # + 1: a lost pad byte
             riff_size = riff_size_max
-        n_samples = layout.sample_count.value if layout.sample_count else 0
+        n_samples = layout.sample_count.value if layout.sample_count and data_bytes else 0
     sizes = {layout.riff_size: riff_size, layout.data_size: data_bytes}
     if layout.sample_count is not None:
         sizes[layout.sample_count] = n_samples

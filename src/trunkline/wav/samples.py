@@ -2,7 +2,7 @@
 
 import sys
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trunkline import g711
 from trunkline.wav.header import ENCODINGS
@@ -10,7 +10,8 @@ from trunkline.wav.header import ENCODINGS
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import Buffer
+
+    from trunkline.buffers import AnyBuffer, Buffer
 
     Items = bytes | bytearray | memoryview[Any] | array[Any]
 
@@ -25,7 +26,7 @@ def pcm_view(pcm: "Buffer") -> "memoryview[Any]":
 
     TypeError for anything else, ValueError for an odd number of bytes.
     """
-    view = memoryview(pcm)
+    view = memoryview(cast("AnyBuffer", pcm))
     if not view.c_contiguous:
         raise TypeError("PCM: takes a C-contiguous buffer")
     code = view.format.removeprefix("@").removeprefix("=").removeprefix("<" if _LITTLE else ">")

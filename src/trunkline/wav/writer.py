@@ -11,7 +11,7 @@ from trunkline.wav.header import WavFormat, file_header
 from trunkline.wav.samples import encode, pcm_view
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from trunkline.buffers import Buffer
 
 __all__ = ["WavWriter"]
 
