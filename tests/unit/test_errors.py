@@ -29,6 +29,6 @@ def test_tree(error: type[Exception], builtin: type[Exception]) -> None:
 
 
 def test_buffer_too_small_says_how_much_is_needed_and_survives_pickling() -> None:
-    error = pickle.loads(pickle.dumps(errors.BufferTooSmallError(320, 160)))  # noqa: S301
+    error = pickle.loads(pickle.dumps(errors.BufferTooSmallError(320, 160)))
     assert (error.needed, error.available) == (320, 160)
     assert str(error) == "output buffer too small: needs 320 bytes, has 160"

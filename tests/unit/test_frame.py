@@ -1,10 +1,13 @@
 """trunkline.frame: the buffer that a Frame exports, and the pool its memory comes from."""
 
+import copy
 import ctypes
 import gc
+import pickle
 import threading
 import tracemalloc
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -245,3 +248,23 @@ def test_a_hundred_thousand_frames_that_nobody_keeps_cost_no_memory() -> None:
     assert track.stats.packets == 100_100
     assert after - before < 4096
     assert peak - before < 16_384
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda frame: pickle.loads(pickle.dumps(frame))]
+)
+def test_a_copy_is_equal_and_independent(copied: Callable[[Frame], Frame]) -> None:
+    frame = Frame(
+        bytes(range(80)),
+        sample_rate=16000,
+        channels=2,
+        timestamp_ms=12.5,
+        track="outbound",
+        sequence=7,
+        concealed=True,
+    )
+    other = copied(frame)
+    assert repr(other) == repr(frame)
+    assert (other.sequence, bytes(other)) == (7, bytes(range(80)))
+    memoryview(other).cast("B")[0] = 99
+    assert bytes(frame) == bytes(range(80))

@@ -12,8 +12,10 @@ cdef int refuse(object src, str what, str takes) except -1:
 
 
 cdef int refuse_items(Py_buffer *view, str what, str takes) except -1:
-    items = "bytes" if view.format == NULL else f"items of format {(<bytes> view.format).decode()!r}"
-    PyBuffer_Release(view)
+    try:
+        items = "bytes" if view.format == NULL else f"items of format {(<bytes> view.format).decode()!r}"
+    finally:
+        PyBuffer_Release(view)
     raise TypeError(f"{what}: takes {takes}, got {items}")
 
 

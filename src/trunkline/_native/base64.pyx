@@ -79,7 +79,8 @@ cdef bytes decode_chars(const char *chars, Py_ssize_t n_chars):
     cdef int64_t written
     cdef Py_ssize_t size = <Py_ssize_t> tl_base64_decoded_max(<size_t> n_chars)
     if size > 0:
-        size -= (chars[n_chars - 1] == b"=") + (chars[n_chars - 2] == b"=")
+        if chars[n_chars - 1] == b"=":
+            size -= 2 if chars[n_chars - 2] == b"=" else 1
     out = PyBytes_FromStringAndSize(NULL, size)
     cdef char *data = out
     if n_chars >= RELEASE_GIL_BYTES:

@@ -1,6 +1,6 @@
 from typing import final
 
-from typing_extensions import Buffer
+from trunkline.buffers import Buffer
 
 @final
 class Frame:
@@ -41,3 +41,13 @@ class FramePool:
     def capacity(self) -> int: ...
     @property
     def free(self) -> int: ...
+
+def rebuild_frame(
+    pcm: bytes,
+    sample_rate: int,
+    channels: int,
+    timestamp_ms: float,
+    track: str,
+    sequence: int,
+    concealed: bool,
+) -> Frame: ...

@@ -143,12 +143,29 @@ cdef class Frame:
     def __len__(self):
         return self.shape[0]
 
+    def __reduce__(self):
+        about = (self.sample_rate, self.channels, self.timestamp_ms, self.track, self.sequence, self.concealed)
+        return rebuild_frame, (bytes(self), *about)
+
     def __repr__(self):
         text = f"Frame(track={self.track!r}, timestamp_ms={self.timestamp_ms}, "
         text += f"{len(self)} samples, {self.sample_rate} Hz"
         if self.channels > 1:
             text += f", {self.channels} channels"
         return text + (", concealed)" if self.concealed else ")")
+
+
+def rebuild_frame(pcm, sample_rate, channels, timestamp_ms, track, sequence, concealed):
+    """Make the frame that was pickled or copied; it has memory of its own."""
+    return Frame(
+        pcm,
+        sample_rate=sample_rate,
+        channels=channels,
+        timestamp_ms=timestamp_ms,
+        track=track,
+        sequence=sequence,
+        concealed=concealed,
+    )
 
 
 cdef object exact_int(object value):

@@ -1,8 +1,7 @@
 from typing import final
 
-from typing_extensions import Buffer
-
 from trunkline._native.frame import Frame, FramePool
+from trunkline.buffers import Buffer
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.timeline import Discontinuity, TrackStats
 
