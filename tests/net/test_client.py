@@ -181,6 +181,7 @@ def test_a_wrong_token_is_named_and_not_shown() -> None:
     with pytest.raises(RemoteProtocolError, match="HTTP 401: the bearer token") as refused:
         run(main())
     assert "wr0ng" not in str(refused.value)
+    assert (refused.value.__cause__, refused.value.__suppress_context__) == (None, True)
 
 
 def test_a_redirect_is_not_followed() -> None:

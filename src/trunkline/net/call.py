@@ -23,6 +23,7 @@ __all__ = ["CLOSE_TIMEOUT_S", "Call", "CloseCode"]
 
 REASON_BYTES_MAX: Final = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two are the code
 CLOSE_TIMEOUT_S: Final = 2.0  # how long a peer may take to answer our close frame
+MESSAGES_A_TURN: Final = 16  # of one call, before the others have theirs
 
 
 class CloseCode(IntEnum):
@@ -59,6 +60,7 @@ class Call:
         self._hung_up: str | None = None
         self._events: deque[Event] = deque()
         self._over = False
+        self._taken_in_turn = 0
 
     @property
     def start(self) -> Start:
@@ -105,7 +107,15 @@ class Call:
 
     async def _receive(self) -> None:
         """Take one WebSocket message."""
-        message = await self._socket.receive()
+        self._taken_in_turn += 1
+        if self._taken_in_turn >= MESSAGES_A_TURN:
+            self._taken_in_turn = 0
+            await asyncio.sleep(0)  # aiohttp does not suspend while it has messages, and a peer may flood
+        try:
+            message = await self._socket.receive()
+        except OSError as lost:  # from answering the ping of a peer that has gone
+            self._end(RemoteProtocolError(f"connection broken: {lost}"))
+            return
         if message.type is WSMsgType.TEXT:
             await self._take(message.data)
         elif message.type is WSMsgType.BINARY:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
 from trunkline.extras import needs_extra
+from trunkline.net.bearer import authorization
 from trunkline.net.tls import is_loopback
 from trunkline.stream import Playout, StreamSender
 
@@ -179,7 +180,7 @@ def _outcome(sending: "asyncio.Task[None]") -> bool:
 async def _connect(
     session: aiohttp.ClientSession, url: str, bearer_token: str | None, ssl: tls.SSLContext | None
 ) -> aiohttp.ClientWebSocketResponse:
-    headers = {} if bearer_token is None else {"Authorization": f"Bearer {bearer_token}"}
+    headers = {} if bearer_token is None else {"Authorization": authorization(bearer_token)}
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await session.ws_connect(
@@ -189,7 +190,8 @@ async def _connect(
         raise TimeoutError(f"the server did not answer within {CONNECT_TIMEOUT_S:g} s") from error
     except aiohttp.WSServerHandshakeError as error:
         cure = ": the bearer token is missing or wrong" if error.status == 401 else ""
-        raise RemoteProtocolError(f"the server refused the stream with HTTP {error.status}{cure}") from error
+        refused = f"the server refused the stream with HTTP {error.status}{cure}"
+        raise RemoteProtocolError(refused) from None  # the cause holds the request, and so the token
     except aiohttp.ClientConnectorCertificateError as error:
         raise RemoteProtocolError(
             f"the server's certificate is not trusted, name its authority: {error.certificate_error}"

@@ -20,7 +20,7 @@ from trunkline.track import TrackStats
 from trunkline.wav import WavReader
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from trunkline.buffers import Buffer
 
 __all__ = ["DemoResult", "run_demo"]
 

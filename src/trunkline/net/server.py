@@ -1,15 +1,14 @@
 """serve: accept media streams over WebSocket and hand each to a coroutine as a Call."""
 
 import asyncio
-import hmac
 import logging
 import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from trunkline.errors import LocalProtocolError
 from trunkline.extras import needs_extra
+from trunkline.net.bearer import authorization, is_authorized
 from trunkline.net.call import CLOSE_TIMEOUT_S, Call, CloseCode
 from trunkline.stream import StreamReceiver
 
@@ -66,11 +65,9 @@ class Server:
     def __init__(
         self, handler: Handler, path: str, bearer_token: str | None, frame_ms: int, max_message_bytes: int
     ) -> None:
-        if bearer_token is not None and not bearer_token:
-            raise LocalProtocolError("the bearer token is empty: give one, or None to let everybody in")
         self._handler = handler
         self._path = path
-        self._token = None if bearer_token is None else bearer_token.encode()
+        self._authorization = None if bearer_token is None else authorization(bearer_token)
         self._frame_ms = frame_ms
         self._max_message_bytes = max_message_bytes
         self._calls: set[Call] = set()
@@ -157,8 +154,5 @@ class Server:
             await call.close()
 
     def _is_authorized(self, request: web.Request) -> bool:
-        if self._token is None:
-            return True
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        given = token.strip().encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, self._token) and scheme.lower() == "bearer"
+        given = request.headers.get("Authorization", "")
+        return self._authorization is None or is_authorized(given, self._authorization)
