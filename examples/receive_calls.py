@@ -1,13 +1,15 @@
 """Record every call that is streamed here, and print the keys that were pressed."""
 
 import asyncio
+import contextlib
+import uuid
 
 from trunkline.net import Call, serve
 from trunkline.stream import Dtmf, Recorder
 
 
 async def handle(call: Call) -> None:
-    with Recorder(f"call-{id(call)}.wav") as recorder:
+    with Recorder(f"call-{uuid.uuid4()}.wav") as recorder:  # a Recorder replaces a file of its name
         async for event in call:
             recorder.write(event)
             if isinstance(event, Dtmf):
@@ -22,4 +24,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

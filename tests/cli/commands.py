@@ -46,9 +46,15 @@ def trunkline(*arguments: object, **env: str) -> "subprocess.CompletedProcess[st
 
 
 @contextmanager
-def receiving(out: Path, *options: object, **env: str) -> "Iterator[tuple[subprocess.Popen[str], str]]":
-    """Run `trunkline receive` on a free port; give the process and the URL that it prints."""
-    command = [*TRUNKLINE, "receive", "--listen", "127.0.0.1:0", "--out", str(out), *map(str, options)]
+def receiving(
+    out: Path, *options: object, under: tuple[str, ...] = (), **env: str
+) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """Run `trunkline receive` on a free port; give the process and the URL that it prints.
+
+    `under` is a command that runs it, such as nohup.
+    """
+    command = [*under, *TRUNKLINE, "receive", "--listen", "127.0.0.1:0", "--out", str(out)]
+    command += map(str, options)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**ENV, **env}
     ) as process:

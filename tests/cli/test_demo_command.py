@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import wave
@@ -46,6 +47,49 @@ def test_demo_ends_in_a_verified_recording_and_its_picture(tmp_path: Path) -> No
     assert 0 < differs.sum() <= 4
     assert not packets[differs].any()
     assert_others_read(tmp_path / "demo_seed-3.wav", recorded, channels=2)
+
+
+def test_python_runs_it_as_a_module() -> None:
+    shown = subprocess.run([sys.executable, "-m", "trunkline", "--version"], capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("trunkline ")
+
+
+def test_an_interrupted_demo_says_where_its_part_is(tmp_path: Path) -> None:
+    command = [*TRUNKLINE, "demo", "--seconds", "60", "--out", str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=ENV) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("started "):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=GUARD_S)
+    assert (process.returncode, errors) == (130, "")
+    path = tmp_path / "demo_seed-0.wav"
+    with wave.open(str(path)) as file:
+        seconds = file.getnframes() / 8000
+    assert output == f"interrupted: {path} has the first {seconds:.2f} s\n"
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_ctrl_c_takes_the_live_lines_away(tmp_path: Path, columns: int) -> None:
+    """The terminal echoes ^C behind what is drawn: where that wraps, a line would stay."""
+    ours, theirs = pty.openpty()
+    env = {**ENV, "TERM": "xterm-256color", "COLUMNS": str(columns)}
+    command = [*TRUNKLINE, "demo", "--seconds", "60", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        shown = b""
+        while b"dBFS" not in shown:
+            shown += read_terminal(ours)
+        process.send_signal(signal.SIGINT)
+        while chunk := read_terminal(ours):
+            shown += chunk
+        assert process.wait(timeout=GUARD_S) == 130
+    os.close(ours)
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert max(map(len, re.findall(r"(?:file|inbound|outbound)[^\r\n]*", drawn))) <= columns - 2
+    assert drawn.index("interrupted: ") > drawn.rindex("dBFS")
 
 
 def test_a_terminal_shows_live_lines(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """trunkline receive and trunkline send, against each other."""
 
+import asyncio
 import re
 import signal
+import socket
 import subprocess
 import sys
 import wave
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aiohttp import web
 
 from tests.cli.commands import (
     TRUNKLINE,
@@ -73,6 +76,10 @@ def test_both_tracks_over_tls_with_a_token(tmp_path: Path) -> None:
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("error: the server refused the stream with HTTP 401")
     assert (sent.returncode, sent.stderr, code, errors) == (0, "", 0, "")
+    refusals = re.findall(
+        r"warning: 127\.0\.0\.1:\d+: refused with HTTP 401 Unauthorized, asked for '/'\n", output
+    )
+    assert len(refusals) == 1
     assert TOKEN not in output + sent.stdout + refused.stderr
     assert_others_read(only_file(tmp_path / "out"), g711.alaw_decode(g711.alaw_encode(stereo)), channels=2)
 
@@ -117,6 +124,95 @@ def test_a_sender_that_is_killed_leaves_its_audio(tmp_path: Path, speech: Path) 
         assert file.getnframes() % 160 == 0
 
 
+def test_a_pipe_that_nobody_reads_costs_no_audio(tmp_path: Path, speech: Path) -> None:
+    with receiving(tmp_path / "out", "--calls", 1) as (process, url):
+        assert process.stdout is not None
+        process.stdout.close()
+        assert trunkline("send", speech, "--url", url, "--speed", 0).returncode == 0
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        assert process.wait(timeout=30) == 0
+    assert errors == "warning: nothing more is shown: standard output: Broken pipe\n"
+    assert_others_read(only_file(tmp_path / "out"), g711.ulaw_decode(g711.ulaw_encode(PCM)), channels=1)
+
+
+def test_a_full_log_costs_no_audio(tmp_path: Path, speech: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [*TRUNKLINE, "receive", "--listen", address, "--out", str(tmp_path / "out"), "--calls", "1"]
+    with (
+        open("/dev/full", "w") as full,
+        subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr is not None
+        assert process.stderr.readline().endswith("No space left on device\n")  # so it listens
+        assert trunkline("send", speech, "--url", f"ws://{address}/", "--speed", 0).returncode == 0
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == ""
+    assert_others_read(only_file(tmp_path / "out"), g711.ulaw_decode(g711.ulaw_encode(PCM)), channels=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, speech: Path, number: signal.Signals) -> None:
+    ignoring = ("sh", "-c", f'trap "" {number.name.removeprefix("SIG")}; exec "$@"', "sh")
+    with receiving(tmp_path / "out", "--calls", 1, under=ignoring) as (process, url):
+        process.send_signal(number)
+        assert trunkline("send", speech, "--url", url, "--speed", 0).returncode == 0
+        code, output, _ = read_rest(process)
+    assert code == 0
+    assert "1.01 s; inbound: 51 packets" in output
+
+
+def test_calls_beyond_the_last_are_refused_and_the_last_is_kept(tmp_path: Path, speech: Path) -> None:
+    with receiving(tmp_path / "out", "--calls", 1) as (process, url):
+        sending = subprocess.Popen([*TRUNKLINE, "send", speech, "--url", url], stdout=subprocess.DEVNULL)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("started ")
+        refused = trunkline("send", speech, "--url", url, "--speed", 0)
+        assert sending.wait(timeout=30) == 0
+        code, output, _ = read_rest(process)
+    assert (refused.returncode, code) == (1, 0)
+    assert refused.stderr == ("error: the server refused the stream with HTTP 503: it takes no more calls\n")
+    assert "refused with HTTP 503 Service Unavailable" in output
+    assert "1.01 s; inbound: 51 packets" in output
+
+
+def test_a_port_in_use_and_an_impossible_directory_are_named(
+    tmp_path: Path, speech: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        failed = trunkline_here(capsys, "receive", "--listen", address, "--out", tmp_path)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == f"error: {address} is in use: choose another port with --listen\n"
+    failed = trunkline_here(capsys, "receive", "--listen", "127.0.0.1:0", "--out", speech / "below")
+    assert (failed.returncode, failed.stderr) == (1, f"error: {speech}/below: Not a directory\n")
+
+
+def test_a_close_reason_stays_in_its_line(speech: Path) -> None:
+    async def hang_up(request: web.Request) -> web.WebSocketResponse:
+        peer = web.WebSocketResponse()
+        await peer.prepare(request)
+        await peer.close(code=4000, message=b"no\nway\x1b[2J")
+        return peer
+
+    async def main() -> "subprocess.CompletedProcess[str]":
+        app = web.Application()
+        app.router.add_get("/", hang_up)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"ws://127.0.0.1:{runner.addresses[0][1]}/"
+        try:
+            return await asyncio.to_thread(trunkline, "send", speech, "--url", url)
+        finally:
+            await runner.cleanup()
+
+    failed = asyncio.run(main())
+    assert failed.returncode == 1
+    assert re.fullmatch(r"error: [^\n]+ with close code 4000: no\?way\?\[2J\n", failed.stderr)
+
+
 def test_without_a_certificate_only_loopback_is_quiet(tmp_path: Path) -> None:
     command = [*TRUNKLINE, "receive", "--listen", "0.0.0.0:0", "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -136,6 +232,7 @@ def test_without_a_certificate_only_loopback_is_quiet(tmp_path: Path) -> None:
         (["--codec", "L16"], "speech.wav has 8000 Hz, L16@16000h@20i takes 16000 Hz: convert the file first"),
         (["--track", "both"], "has 1 channel(s) for 2 track(s), inbound, outbound: stream it as inbound or"),
         (["--url", "ws://example.com/"], "ws://"),
+        (["--url", "foo"], "not a WebSocket URL: the form is wss://HOST[:PORT]/PATH, got 'foo'"),
         (["--url", "ws://127.0.0.1:9/"], "cannot connect to 127.0.0.1:9: Connection refused"),
         (["--codec", "OPUS@8000h"], "OPUS"),
     ],
@@ -164,7 +261,9 @@ def test_what_is_no_wav_is_refused_and_debug_shows_where(
     arguments = ("send", tmp_path / "x.wav", "--url", "ws://127.0.0.1:9/")
     plain = trunkline_here(capsys, *arguments)
     assert plain.returncode == 1
-    assert re.fullmatch(r"error: [^\n]+\n", plain.stderr)
+    path = tmp_path / "x.wav"
+    assert plain.stderr.startswith(f"error: {path}: 9 bytes: a WAV file has at least 44")
+    assert plain.stderr.endswith(f"; convert it first (sox {path} OUT.wav)\n")
     debug = trunkline("--debug", *arguments)
     assert debug.returncode == 1
     assert "Traceback" in debug.stderr
@@ -176,6 +275,11 @@ def test_what_is_no_wav_is_refused_and_debug_shows_where(
         ["send"],
         ["send", sys.executable, "--url", "ws://127.0.0.1:9/", "--codec", "MP3"],
         ["send", sys.executable, "--url", "ws://127.0.0.1:9/", "--param", "novalue"],
+        ["send", sys.executable, "--url", "ws://127.0.0.1:9/", "--param", "=c"],
+        ["send", sys.executable, "--url", "ws://127.0.0.1:9/", "--param", "a=b", "--param", "a=c"],
+        ["send", sys.executable, "--url", "ws://127.0.0.1:9/", "--speed", "nan"],
+        ["send", sys.executable, "--url", "WS://127.0.0.1:9/", "--cacert", sys.executable],
+        ["demo", "--seconds", "nan"],
         ["receive", "--listen", "8765"],
         ["receive", "--listen", "127.0.0.1:99999"],
         ["receive", "--key", sys.executable],

@@ -1,6 +1,7 @@
 """Every example runs as it stands."""
 
 import re
+import signal
 import subprocess
 import sys
 import wave
@@ -31,7 +32,8 @@ def test_receive_calls_and_send_file(tmp_path: Path) -> None:
     receiver = (EXAMPLES / "receive_calls.py").read_text()
     assert receiver.count("8765") == 1
     command = [sys.executable, "-c", receiver.replace("8765", "0")]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             assert process.stdout is not None
             found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
@@ -41,7 +43,15 @@ def test_receive_calls_and_send_file(tmp_path: Path) -> None:
             assert sent.stdout == "28 messages, closed with 1000 \n"
             name, seconds = process.stdout.readline().split(": ")
             assert seconds == "0.50 s\n"
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "")
         finally:
             process.kill()
     with wave.open(str(tmp_path / name)) as file:
         assert file.readframes(file.getnframes()) == g711.ulaw_decode(g711.ulaw_encode(pcm))
+
+
+def test_send_file_says_how_it_is_used() -> None:
+    shown = subprocess.run([sys.executable, str(EXAMPLES / "send_file.py")], capture_output=True, text=True)
+    assert shown.returncode == 1
+    assert re.fullmatch(r"[^\n]+: python send_file\.py FILE\.wav ws://\S+\n", shown.stderr)

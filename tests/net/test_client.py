@@ -3,7 +3,8 @@
 import asyncio
 import math
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,8 @@ def test_a_server_that_does_not_read_slows_the_source_down() -> None:
         "http://127.0.0.1/",
         "127.0.0.1:8765",
         "ws://",
+        "ws://[",
+        "ws://127.0.0.1:99999/",
         "",
     ],
 )
@@ -184,21 +187,67 @@ def test_a_wrong_token_is_named_and_not_shown() -> None:
     assert (refused.value.__cause__, refused.value.__suppress_context__) == (None, True)
 
 
+def test_a_wrong_path_is_named() -> None:
+    async def main() -> None:
+        async with serve(Seen()) as server:
+            await stream(server.url + "media", StreamSender("PCMU"), chunks(PCM))
+
+    with pytest.raises(RemoteProtocolError, match="HTTP 404: it has no stream at this path"):
+        run(main())
+
+
+@asynccontextmanager
+async def other_server(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """Serve what is not ours; give its URL."""
+    app = web.Application()
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_server_that_leaves_closing_to_us(answers: bool) -> None:
+    client_gone = asyncio.Event()
+
+    async def reads_on(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        if not answers:
+            await client_gone.wait()
+        async for _ in socket:
+            pass
+        return socket
+
+    async def main() -> None:
+        now = asyncio.get_running_loop().time
+        async with other_server(reads_on) as url:
+            began = now()
+            result = await stream(url, StreamSender("PCMU"), chunks(PCM), speed=math.inf)
+            took_s = now() - began
+            client_gone.set()
+        assert result.messages_sent == 2 + 51 + 1
+        if answers:
+            assert (result.complete, result.close_code) == (True, 1000)
+            assert took_s < 1.5
+        else:  # whether it took anything nobody knows
+            assert (result.complete, result.close_code) == (False, 1006)
+            assert took_s < 6.5
+
+    run_in_virtual_time(main())
+
+
 def test_a_redirect_is_not_followed() -> None:
     async def redirect(request: web.Request) -> web.Response:
         raise web.HTTPFound("ws://example.com/")
 
     async def main() -> None:
-        app = web.Application()
-        app.router.add_get("/", redirect)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            await stream(f"ws://127.0.0.1:{runner.addresses[0][1]}/", StreamSender("PCMU"), chunks(PCM))
-        finally:
-            await runner.cleanup()
+        async with other_server(redirect) as url:
+            await stream(url, StreamSender("PCMU"), chunks(PCM))
 
     with pytest.raises(RemoteProtocolError, match="redirects"):
         run(main())
@@ -220,6 +269,19 @@ def test_wss_with_a_certificate_of_our_own(tmp_path: Path) -> None:
             assert pcm_of(seen.events["call-1"]) == g711.ulaw_decode(g711.ulaw_encode(PCM))
             with pytest.raises(RemoteProtocolError, match="certificate is not trusted"):
                 await stream(server.url, StreamSender("PCMU"), chunks(PCM))
+
+    run(main())
+
+
+def test_tls_on_one_side_only_names_the_other_scheme(tmp_path: Path) -> None:
+    context = server_context(*self_signed(tmp_path))
+
+    async def main() -> None:
+        async with serve(Seen()) as plain, serve(Seen(), ssl=context) as secure:
+            with pytest.raises(ConnectionError, match=r"does not speak TLS .*: the URL may need ws://"):
+                await stream(plain.url.replace("ws://", "wss://"), StreamSender("PCMU"), chunks(PCM))
+            with pytest.raises(RemoteProtocolError, match=r"it may speak TLS: try wss://"):
+                await stream(secure.url.replace("wss://", "ws://"), StreamSender("PCMU"), chunks(PCM))
 
     run(main())
 

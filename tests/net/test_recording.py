@@ -1,9 +1,11 @@
 """CallRecordings: one true WAV per call, whatever the ids, the peers and the disk do."""
 
 import asyncio
+import errno
 import math
 import resource
 import wave
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,3 +168,53 @@ def test_the_level_is_that_of_the_audio(level: float) -> None:
 
 def test_silence_has_no_level() -> None:
     assert _level_dbfs(Frame(bytes(320), sample_rate=8000)) == -math.inf
+
+
+def test_a_frame_of_two_channels_has_one_level() -> None:
+    frame = Frame(array("h", [16384] * 640), sample_rate=8000, channels=2)
+    assert _level_dbfs(frame) == pytest.approx(-6.02, abs=0.01)
+
+
+def test_who_watches_costs_no_audio(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    messages = call_messages("call-1", PCM, stream_id="s")
+    ended: list[CallRecording] = []
+
+    def broken(recording: CallRecording) -> None:
+        ended.append(recording)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def main() -> None:
+        handler = CallRecordings(tmp_path, on_start=broken, on_end=broken)
+        async with serve(handler) as server, connect(server) as socket:
+            await send(socket, messages)
+            assert await close_of(socket) == (1000, "")
+
+    run(main())
+    assert len(ended) == 2
+    assert ended[0].error is None
+    assert wav_samples(tmp_path / "call-1_s.wav") == pcm_of(received_directly(messages))
+    assert caplog.text.count("what watches it raised") == 2
+
+
+def test_a_full_disk_leaves_the_duration_of_the_file(tmp_path: Path) -> None:
+    with file_size_limit(60_000):
+        (recording,) = recorded(tmp_path, call_messages("call-1", speech_like(10), stream_id="s"))
+    assert isinstance(recording.error, OSError)
+    n_samples = len(wav_samples(tmp_path / "call-1_s.wav")) // 2
+    assert 0 < n_samples < 30_000
+    assert recording.duration_ms == n_samples / 8
+
+
+def test_a_disk_that_is_full_before_the_header_keeps_no_empty_file(tmp_path: Path) -> None:
+    with file_size_limit(0):
+        (recording,) = recorded(tmp_path, call_messages("call-1", PCM, stream_id="s"))
+    assert isinstance(recording.error, OSError)
+    assert recording.duration_ms == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_file_of_somebody_else_stays(tmp_path: Path) -> None:
+    (tmp_path / "call-1_s.wav").touch()
+    with file_size_limit(0):
+        recorded(tmp_path, call_messages("call-1", PCM, stream_id="s"))
+    assert [path.name for path in tmp_path.iterdir()] == ["call-1_s.wav"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,12 @@ def test_only_the_bearer_of_the_token_is_let_in(
 
     run(main())
     assert TOKEN not in caplog.text
+    refused = [record.getMessage() for record in caplog.records if record.name == "trunkline.net.server"]
+    if status == 401:
+        assert len(refused) == 1
+        assert re.fullmatch(
+            r"127\.0\.0\.1:\d+: refused with HTTP 401 Unauthorized, asked for '/'", refused[0]
+        )
 
 
 def test_an_empty_token_is_refused() -> None:
@@ -87,15 +94,41 @@ def test_an_empty_token_is_refused() -> None:
         run(main())
 
 
-def test_what_is_no_websocket_or_another_path_is_told_so() -> None:
+def test_what_is_no_websocket_or_another_path_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with serve(Seen(), path="/media") as server, aiohttp.ClientSession() as session:
             url = server.url.replace("ws://", "http://")
             assert url.endswith("/media")
             async with session.get(url) as response:
                 assert response.status == 426
-            async with session.get(url + "/other") as response:
+            async with session.get(url + "/other?token=secret") as response:
                 assert response.status == 404
+
+    run(main())
+    assert "refused with HTTP 426 Upgrade Required, asked for '/media'" in caplog.text
+    assert "refused with HTTP 404 Not Found, asked for '/media/other'" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_so_many_calls_and_no_more() -> None:
+    messages = call_messages("call-1", PCM)
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen, n_calls=1) as server:
+            async with connect(server) as no_call:  # holds the place until it goes
+                with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                    async with connect(server):
+                        pass
+                await send(no_call, [b"{"])
+                assert (await close_of(no_call))[0] == 1002
+            async with connect(server) as socket:
+                await send(socket, messages)
+                assert await close_of(socket) == (1000, "")
+                with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                    async with connect(server):
+                        pass
+        assert pcm_of(seen.events["call-1"]) == pcm_of(received_directly(messages))
 
     run(main())
 
@@ -151,6 +184,7 @@ def test_what_ends_a_call_leaves_its_audio(code: int, error: type[Exception], mi
         (1002, call_messages("x", PCM)[2]),  # media before start
         (1003, start_of()[1].replace(b"x-mulaw", b"opus").replace(b"8000", b"48000")),
         (1003, start_of()[1].replace(b"x-mulaw", b"x-nothing")),
+        (1003, start_of()[1].replace(b"8000", b"11025")),  # 20 ms are 220.5 samples
     ],
 )
 def test_a_stream_that_cannot_begin_reaches_no_handler(code: int, message: bytes) -> None:
@@ -171,8 +205,10 @@ def test_a_message_of_exactly_the_limit_is_taken() -> None:
         seen = Seen()
         async with serve(seen, max_message_bytes=len(start)) as server, connect(server) as socket:
             await send(socket, [start, b" " * (len(start) + 1)])
-            assert (await close_of(socket))[0] == 1009
-            await seen.ended.get()
+            too_big = f"message longer than {len(start)} bytes"
+            assert await close_of(socket) == (1009, too_big)
+            call = await seen.ended.get()
+        assert str(call.error) == f"connection broken: {too_big}"
         assert [type(event) for event in seen.events["call-1"]] == [Start]
 
     run(main())
@@ -279,7 +315,8 @@ def test_a_peer_that_reads_nothing_cannot_hold_the_server(monkeypatch: pytest.Mo
 def test_a_taken_port_is_an_error() -> None:
     async def main() -> None:
         async with serve(Seen()) as server:
-            with pytest.raises(OSError, match="in use"):
+            taken = f"cannot listen on 127.0.0.1:{server.port}: Address already in use"
+            with pytest.raises(OSError, match=taken):
                 async with serve(Seen(), port=server.port):
                     pass
 

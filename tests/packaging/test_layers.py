@@ -21,7 +21,7 @@ LAYERS = [
     {"relay"},
     {"switch"},
     {"convert"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 CIMPORT = re.compile(r"^\s*(?:from\s+(trunkline[\w.]*)\s+c?import|c?import\s+(trunkline[\w.]*))", re.M)
 

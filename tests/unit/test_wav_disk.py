@@ -140,3 +140,16 @@ def test_broken_pipe() -> None:
         with pytest.raises(BrokenPipeError):
             writer.write(PCM)
         writer.close()
+
+
+def test_after_an_error_only_what_reached_the_file_counts() -> None:
+    disk = Limited(2000)
+    writer = wav.WavWriter(disk, sample_rate=1000)
+    writer.write(PCM[:520])  # more than half a second: goes out
+    writer.write(PCM[:100])  # waits
+    disk.room = 0
+    with pytest.raises(OSError, match="No space left"):
+        writer.write_at(510, PCM[:20])
+    assert writer.n_samples == 520
+    writer.close()
+    assert writer.n_samples == 520

@@ -12,6 +12,7 @@ with needs_extra("cli"):
     import rich  # noqa: F401  (looked for here once, for every command)
 
 from trunkline.cli.demo import demo
+from trunkline.cli.output import describe, printable
 from trunkline.cli.receive import receive
 from trunkline.cli.send import send
 
@@ -20,7 +21,7 @@ __all__ = ["app"]
 
 class _OneLineError(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"error: {self.format_message()}", file=file, err=True)
+        click.echo(f"error: {printable(self.format_message())}", file=file, err=True)
 
 
 class _Group(click.Group):
@@ -32,7 +33,7 @@ class _Group(click.Group):
         except (TrunklineError, OSError) as error:
             if ctx.params["debug"]:
                 raise
-            raise _OneLineError(str(error)) from error
+            raise _OneLineError(describe(error)) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

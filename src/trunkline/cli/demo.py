@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from trunkline.cli.options import NumberRange
 from trunkline.errors import LibraryMissingError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["demo"]
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, show_default=True)
+@click.option("--seconds", type=NumberRange(1, 600), default=20.0, show_default=True)
 @click.option("--fast", is_flag=True, help="As quickly as it goes, instead of in real time.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default="recordings", show_default=True
@@ -46,7 +47,12 @@ def demo(seconds: float, fast: bool, out: Path, seed: int) -> None:
                 out, sides, speed=math.inf if fast else 1.0, seed=seed, on_start=view.started
             )
 
-    result = asyncio.run(run())
+    try:
+        result = asyncio.run(run())
+    except KeyboardInterrupt:
+        for recording in view.running:
+            view.note(f"interrupted: {recording.path} has the first {recording.duration_ms / 1000:.2f} s")
+        raise
     view.print(_table(result))
     view.note(f"{result.receive_us:.1f} us per packet in StreamReceiver.receive (this call again, best of 5)")
     view.note(f"recording: {result.path}")

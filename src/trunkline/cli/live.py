@@ -1,40 +1,45 @@
-"""What recordings look like while they run: a live line per call, or plain lines without a terminal."""
+"""What recordings look like while they run: live lines, or plain lines without a terminal."""
 
 import asyncio
 import math
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trunkline.cli.output import open_console, printable
 from trunkline.net import CallRecording
 
 __all__ = ["RecordingView"]
 
-NAME_CELLS = 24
-METER_CELLS = 12
+NAME_CELLS = (8, 24)  # at least and at most, as the terminal's width allows
+METER_CELLS = (4, 12)
+TRACK_CELLS = 9  # "outbound "
+SPARE_CELLS = 2  # the terminal's echo of Ctrl-C must not wrap: the lines could not be taken back
 METER_FLOOR_DBFS = -60.0
 REFRESH_HZ = 8
+HEADINGS = ("dBFS", "packets", "lost", "late", "gaps", "seconds")
 
 
 class RecordingView:
     """Show recordings: an async context manager; give its `started` and `ended` to CallRecordings."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        self._running: list[CallRecording] = []
+        self.running: list[CallRecording] = []
         self.n_failed = 0
         self.n_ended = 0
+        self._console = open_console()
+        self._is_live = False
         self._live = Live(
-            console=self._console, get_renderable=self._table, auto_refresh=False, transient=True
+            console=self._console, get_renderable=self._render, auto_refresh=False, transient=True
         )
         self._refreshing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         if self._console.is_terminal:
+            self._is_live = True
             self._live.start()
             self._refreshing = asyncio.create_task(self._refresh())
         return self
@@ -44,18 +49,28 @@ class RecordingView:
     ) -> None:
         if self._refreshing is not None:
             self._refreshing.cancel()
-            self._live.stop()
+            self._stop_live()
 
     async def _refresh(self) -> None:
         """Draw from the event loop: rich's own thread would read the calls while they change."""
-        while True:
+        while self._is_live:
             await asyncio.sleep(1 / REFRESH_HZ)
-            self._live.refresh()
+            try:
+                self._live.refresh()
+            except Exception as error:
+                self._stop_live()
+                what = f"{type(error).__name__}: {error}"
+                self.note(f"the live lines failed, plain ones follow: {what}", "yellow")
+
+    def _stop_live(self) -> None:
+        """Take the live lines away: the last that Live draws is nothing."""
+        self._is_live = False
+        self._live.stop()
 
     def started(self, recording: CallRecording) -> None:
         """Take a recording into the view."""
-        self._running.append(recording)
-        if not self._console.is_terminal:
+        self.running.append(recording)
+        if not self._is_live:
             start, audio = recording.call.start, recording.call.start.media_format
             self.note(
                 f"started {recording.path}: {audio.codec} {audio.sample_rate} Hz, "
@@ -64,9 +79,10 @@ class RecordingView:
 
     def ended(self, recording: CallRecording) -> None:
         """Print what became of a recording."""
-        if recording in self._running:
-            self._running.remove(recording)
+        if recording in self.running:
+            self.running.remove(recording)
         self.n_ended += 1
+        self.n_failed += recording.error is not None
         seconds = recording.duration_ms / 1000
         numbers = ", ".join(
             f"{track}: {s.packets} packets, {s.lost} lost, {s.late} late, {s.discontinuities} gaps"
@@ -74,50 +90,90 @@ class RecordingView:
         )
         self.note(f"ended {recording.path}: {seconds:.2f} s; {numbers}")
         if recording.error is not None:
-            self.n_failed += 1
-            self.note(f"error: {recording.path}: {recording.error}", style="red")
+            what = getattr(recording.error, "strerror", None) or recording.error
+            self.note(f"error: {recording.path}: {what}", style="red")
         elif recording.call.error is not None:
             self.note(f"  cut short: {recording.call.error}", style="yellow")
 
     def note(self, text: str, style: str = "") -> None:
-        """Print a line, above the live lines; what a peer put into it cannot move the cursor."""
-        safe = "".join(c if c.isprintable() else "?" for c in text)
-        self._console.print(Text(safe, style), soft_wrap=True)
+        """Print a line, above the live lines."""
+        self._console.print(Text(printable(text), style), soft_wrap=True)
 
     def print(self, table: Table) -> None:
         """Print a table."""
         self._console.print(table)
 
+    def _render(self) -> Table | str:
+        return self._table() if self._is_live else ""
+
     def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("recording", no_wrap=True, max_width=NAME_CELLS)
-        table.add_column("level", no_wrap=True)
-        for heading in ("dBFS", "packets", "lost", "late", "gaps", "seconds"):
-            table.add_column(heading, justify="right", no_wrap=True)
         fit = max(1, (self._console.height - 4) // 2)
-        for recording in self._running[:fit]:
-            self._add_rows(table, recording)
-        if len(self._running) > fit:
-            table.add_row(f"and {len(self._running) - fit:,} more")
+        rows = [row for recording in self.running[:fit] for row in _rows(recording)]
+        columns = zip(HEADINGS, *(row.numbers for row in rows), strict=True)
+        numbers_cells = sum(1 + max(map(len, column)) for column in columns)
+        spare = self._console.width - SPARE_CELLS - 1 - TRACK_CELLS - numbers_cells
+        meter_cells = _within(METER_CELLS, spare // 3)
+        name_cells = _within(NAME_CELLS, spare - meter_cells)
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+        table.add_column("file", no_wrap=True)
+        table.add_column("level", no_wrap=True)
+        for heading in HEADINGS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in rows:
+            table.add_row(
+                _shorten(row.name, name_cells),
+                Text(f"{row.track[:8]:{TRACK_CELLS}}", "dim") + _meter(row.level_dbfs, meter_cells),
+                *map(_number, HEADINGS, row.numbers),
+            )
+        if len(self.running) > fit:
+            table.add_row(f"and {len(self.running) - fit:,} more")
         return table
 
-    def _add_rows(self, table: Table, recording: CallRecording) -> None:
-        levels = recording.levels_dbfs()
-        for k, (track, stats) in enumerate(recording.call.stats.items()):
-            level = levels.get(track, -math.inf)
-            table.add_row(
-                recording.path.name if k == 0 else "",
-                Text(f"{track[:8]:8} ", "dim") + _meter(level),
-                "" if math.isinf(level) else f"{level:.0f}",
-                f"{stats.packets:,}",
-                *(Text(f"{n}", "yellow" if n else "dim") for n in (stats.lost, stats.late)),
-                Text(f"{stats.discontinuities}", "yellow" if stats.discontinuities else "dim"),
-                f"{recording.duration_ms / 1000:.1f}" if k == 0 else "",
-            )
+
+class _Row(NamedTuple):
+    """One track; only the first of a call has its name and duration."""
+
+    name: str
+    track: str
+    level_dbfs: float
+    numbers: tuple[str, ...]  # under HEADINGS
 
 
-def _meter(level_dbfs: float) -> Text:
+def _rows(recording: CallRecording) -> list[_Row]:
+    levels = recording.levels_dbfs()
+    rows = []
+    for k, (track, stats) in enumerate(recording.call.stats.items()):
+        level = levels.get(track, -math.inf)
+        numbers = (
+            "" if math.isinf(level) else f"{level:.0f}",
+            f"{stats.packets:,}",
+            *(f"{n}" for n in (stats.lost, stats.late, stats.discontinuities)),
+            "" if k else f"{recording.duration_ms / 1000:.1f}",
+        )
+        rows.append(_Row("" if k else recording.path.stem, track, level, numbers))
+    return rows
+
+
+def _number(heading: str, number: str) -> Text:
+    if heading in ("lost", "late", "gaps"):
+        return Text(number, "dim" if number == "0" else "yellow")
+    return Text(number)
+
+
+def _within(limits: tuple[int, int], n_cells: int) -> int:
+    return max(limits[0], min(limits[1], n_cells))
+
+
+def _shorten(name: str, n_cells: int) -> str:
+    """Cut a name in the middle: ids differ at either end."""
+    if len(name) <= n_cells:
+        return name
+    n_tail = (n_cells - 1) // 2
+    return f"{name[: n_cells - 1 - n_tail]}…{name[-n_tail:]}"
+
+
+def _meter(level_dbfs: float, n_cells: int) -> Text:
     part = max(0.0, 1 - level_dbfs / METER_FLOOR_DBFS)
-    cells = min(METER_CELLS, round(part * METER_CELLS))
+    cells = min(n_cells, round(part * n_cells))
     color = "red" if level_dbfs > -3 else "green"
-    return Text("█" * cells, color) + Text("░" * (METER_CELLS - cells), "dim")
+    return Text("█" * cells, color) + Text("░" * (n_cells - cells), "dim")

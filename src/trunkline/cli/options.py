@@ -1,10 +1,13 @@
 """Options that more than one command takes, and how their values are read."""
 
+import math
+from typing import Any
+
 import click
 
 from trunkline.formats import CodecSpec
 
-__all__ = ["TRACKS", "bearer_token_option", "read_address", "read_codec", "read_pairs"]
+__all__ = ["TRACKS", "NumberRange", "bearer_token_option", "read_address", "read_codec", "read_pairs"]
 
 #: Both spellings of the stream APIs, and the tracks that each names.
 TRACKS = {
@@ -25,6 +28,17 @@ bearer_token_option = click.option(
 )
 
 
+class NumberRange(click.FloatRange):
+    """A range of numbers; NaN, which compares with no limit, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
 def read_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
     """Read HOST:PORT."""
     host, colon, port = value.rpartition(":")
@@ -43,7 +57,12 @@ def read_codec(ctx: click.Context, param: click.Parameter, value: str) -> CodecS
 
 def read_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """Read any number of K=V."""
-    for value in values:
-        if "=" not in value:
-            raise click.BadParameter(f"{value!r} is not K=V")
-    return dict(value.split("=", 1) for value in values)
+    pairs: dict[str, str] = {}
+    for pair in values:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{pair!r} is not K=V")
+        if key in pairs:
+            raise click.BadParameter(f"{key!r} is given twice")
+        pairs[key] = value
+    return pairs

@@ -1,14 +1,22 @@
 """trunkline receive: record every stream that arrives."""
 
 import asyncio
+import errno
+import logging
 import signal
 import ssl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from trunkline.cli.options import bearer_token_option, read_address
+
+if TYPE_CHECKING:
+    from trunkline.cli.live import RecordingView
 
 __all__ = ["receive"]
 
@@ -41,7 +49,9 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="A longer message ends its stream with close code 1009.",
 )
-@click.option("--calls", type=click.IntRange(1), metavar="N", help="Stop after N calls.")
+@click.option(
+    "--calls", type=click.IntRange(1), metavar="N", help="Take N calls, refuse more, end with them."
+)
 def receive(
     listen: tuple[str, int],
     out: Path,
@@ -63,7 +73,13 @@ def receive(
     context = server_context(cert, key) if cert and key else None
     if context is None and not is_loopback(listen[0]):
         click.echo("warning: without --cert and --key, audio crosses the network in the clear", err=True)
-    sys.exit(asyncio.run(_receive(listen, out, bearer_token, context, max_message_bytes, calls)))
+    try:
+        code = asyncio.run(_receive(listen, out, bearer_token, context, max_message_bytes, calls))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise OSError(f"{listen[0]}:{listen[1]} is in use: choose another port with --listen") from error
+    sys.exit(code)
 
 
 async def _receive(
@@ -79,7 +95,8 @@ async def _receive(
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell that put us behind
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     view = RecordingView()
 
     def ended(recording: CallRecording) -> None:
@@ -88,14 +105,48 @@ async def _receive(
             stop.set()
 
     recordings = CallRecordings(out, on_start=view.started, on_end=ended)
-    async with serve(
+    serving = serve(
         recordings,
         *listen,
         bearer_token=bearer_token,
         ssl=context,
         max_message_bytes=max_message_bytes,
-    ) as server:
-        view.note(f"listening on {server.url}, recording into {out}")
-        async with view:
-            await stop.wait()
+        n_calls=calls,
+    )
+    with _warnings_in(view):
+        async with serving as server:
+            view.note(f"listening on {server.url}, recording into {out}")
+            async with view:
+                await stop.wait()
     return 1 if view.n_failed else 0
+
+
+@contextmanager
+def _warnings_in(view: "RecordingView") -> Iterator[None]:
+    """Show what is logged as lines of the view; with --debug logging shows it, tracebacks and all."""
+    if click.get_current_context().find_root().params["debug"]:
+        yield
+        return
+    lines = _Lines(view)
+    logging.getLogger().addHandler(lines)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(lines)
+
+
+class _Lines(logging.Handler):
+    """Give each record to a view, as one line."""
+
+    def __init__(self, view: "RecordingView") -> None:
+        super().__init__(logging.WARNING)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{record.levelname.lower()}: {record.getMessage()}"
+            if record.exc_info and record.exc_info[1]:
+                line += f": {record.exc_info[1]!r}"
+            self._view.note(line, "yellow")
+        except Exception:
+            self.handleError(record)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from trunkline.cli.options import TRACKS, bearer_token_option, read_codec, read_pairs
+from trunkline.cli.options import TRACKS, NumberRange, bearer_token_option, read_codec, read_pairs
+from trunkline.cli.output import open_console
 from trunkline.errors import RemoteProtocolError
 from trunkline.formats import CodecSpec
 from trunkline.stream import StreamSender
@@ -50,11 +50,11 @@ __all__ = ["send"]
 @click.option(
     "--cacert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Trust this authority (PEM) instead of the system's.",
+    help="Trust this authority (PEM) instead of the system's; for wss://.",
 )
 @click.option(
     "--speed",
-    type=click.FloatRange(0),
+    type=NumberRange(0),
     default=1.0,
     show_default=True,
     help="Times real time; 0 is as quickly as the server takes it.",
@@ -85,6 +85,8 @@ def send(
     from trunkline.net import WavSource, stream  # here, so that --help needs no aiohttp
     from trunkline.net.tls import client_context
 
+    if cacert is not None and url.lower().startswith("ws://"):
+        raise click.UsageError("--cacert is for wss://: ws:// shows no certificate")
     sender = StreamSender(codec, dialect=dialect, tracks=TRACKS[track], custom_parameters=params)
     with WavSource(file, codec, TRACKS[track]) as source:
         streaming = stream(
@@ -106,7 +108,7 @@ def send(
 
 async def _with_progress(source: "WavSource", name: str) -> AsyncIterator[dict[str, bytes]]:
     """Pass the source on and show how much of it has gone; nothing without a terminal."""
-    console = Console()
+    console = open_console()
     seconds = TextColumn("{task.completed:.1f} s")
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), seconds)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:

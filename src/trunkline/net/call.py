@@ -17,12 +17,13 @@ from trunkline.stream import Event, Start, StreamReceiver
 from trunkline.track import TrackStats
 
 with needs_extra("server"):
-    from aiohttp import WSMsgType, web
+    from aiohttp import WSCloseCode, WSMsgType, web
 
-__all__ = ["CLOSE_TIMEOUT_S", "Call", "CloseCode"]
+__all__ = ["CLOSE_TIMEOUT_S", "Call", "CloseCode", "StreamSocket", "peer_of"]
 
 REASON_BYTES_MAX: Final = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two are the code
 CLOSE_TIMEOUT_S: Final = 2.0  # how long a peer may take to answer our close frame
+HEARTBEAT_S: Final = 20.0
 MESSAGES_A_TURN: Final = 16  # of one call, before the others have theirs
 
 
@@ -32,11 +33,35 @@ class CloseCode(IntEnum):
     NORMAL = 1000
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002  # RemoteProtocolError
-    UNSUPPORTED = 1003  # a binary message, or a codec that we do not decode
+    UNSUPPORTED = 1003  # a binary message, a codec that we do not decode, or a rate that no frame fits
     INVALID_PAYLOAD = 1007  # PayloadError
     POLICY = 1008  # no start message in time
     # 1009, a message that is too big, is sent by aiohttp
     INTERNAL_ERROR = 1011  # the handler raised
+
+
+def peer_of(transport: asyncio.BaseTransport | None) -> str:
+    """Name the other end of a connection: HOST:PORT, "unknown" once it has gone."""
+    address = None if transport is None else transport.get_extra_info("peername")
+    return f"{address[0]}:{address[1]}" if address else "unknown"
+
+
+class StreamSocket(web.WebSocketResponse):
+    """The socket of a call: takes messages of up to `max_message_bytes`."""
+
+    def __init__(self, max_message_bytes: int) -> None:
+        super().__init__(
+            timeout=CLOSE_TIMEOUT_S,
+            heartbeat=HEARTBEAT_S,
+            compress=False,  # base64 audio gains little, and a small message could unpack into a large one
+            max_msg_size=max_message_bytes + 1,  # aiohttp refuses this size and above
+        )
+        self.too_big = f"message longer than {max_message_bytes} bytes"
+
+    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+        if code == WSCloseCode.MESSAGE_TOO_BIG and not message:  # aiohttp closes on its own, without a reason
+            message = self.too_big.encode()
+        return await super().close(code=code, message=message, drain=drain)
 
 
 class Call:
@@ -48,11 +73,8 @@ class Call:
     `peer` is the address of the other end.
     """
 
-    def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport, receiver: StreamReceiver
-    ) -> None:
-        address = transport.get_extra_info("peername")  # None once the peer has gone
-        self.peer = f"{address[0]}:{address[1]}" if address else "unknown"
+    def __init__(self, socket: StreamSocket, transport: asyncio.Transport, receiver: StreamReceiver) -> None:
+        self.peer = peer_of(transport)
         self.error: TrunklineError | None = None
         self._socket = socket
         self._transport = transport
@@ -97,12 +119,16 @@ class Call:
         """Read up to the start message; False when the stream ended before it."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self._receiver.start is None and not self._over:
+                while not self._started and not self._over:
                     await self._receive()
         except TimeoutError:
             await self._fail(
                 RemoteProtocolError(f"no start message within {timeout_s:g} s"), CloseCode.POLICY
             )
+        return self._started
+
+    @property
+    def _started(self) -> bool:
         return self._receiver.start is not None
 
     async def _receive(self) -> None:
@@ -122,7 +148,10 @@ class Call:
             error = RemoteProtocolError(f"binary message of {len(message.data)} bytes: takes text only")
             await self._fail(error, CloseCode.UNSUPPORTED)
         elif message.type is WSMsgType.ERROR:  # aiohttp has closed it: too big, bad UTF-8, bad frame
-            what = message.data or type(message.data).__name__
+            if getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
+                what = self._socket.too_big  # aiohttp names the first size that it refuses
+            else:
+                what = message.data or type(message.data).__name__
             self._end(RemoteProtocolError(f"connection broken: {what}"))
         elif self._hung_up is not None:
             self._end(LocalProtocolError(f"closed on this side before stop: {self._hung_up}"))

@@ -27,8 +27,14 @@ __all__ = ["StreamResult", "stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
-CLOSE_TIMEOUT_S: Final = 5.0  # after stop: how long the server may take to close
+STOP_TIMEOUT_S: Final = 1.0  # after stop: how long the server may take to close; then we do
+CLOSE_TIMEOUT_S: Final = 5.0  # how long it may take to answer our close frame
 AHEAD_MS: Final = 400.0  # how much audio is taken from the source before it is due
+_CURES: Final = {
+    401: ": the bearer token is missing or wrong",
+    404: ": it has no stream at this path",
+    503: ": it takes no more calls",
+}
 
 
 class StreamResult(NamedTuple):
@@ -95,12 +101,11 @@ class _Streaming:
         try:
             await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
             complete = sending.done() and _outcome(sending)
-            await asyncio.wait((listening,), timeout=CLOSE_TIMEOUT_S)
+            await asyncio.wait((listening,), timeout=STOP_TIMEOUT_S)
         finally:
-            for task in (listening, sending):
-                task.cancel()
+            sending.cancel()
+            await self._socket.close()  # it ends the listening; cancelling that would lose the close code
             await asyncio.gather(listening, sending, return_exceptions=True)
-            await self._socket.close()
         code = self._socket.close_code
         return StreamResult(complete and code in (None, 1000), self._sent, self._received, code, self._reason)
 
@@ -184,23 +189,34 @@ async def _connect(
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             return await session.ws_connect(
-                url, headers=headers, ssl=ssl or True, heartbeat=HEARTBEAT_S, max_msg_size=65536 + 1
+                url,
+                headers=headers,
+                ssl=ssl or True,
+                heartbeat=HEARTBEAT_S,
+                max_msg_size=65536 + 1,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             )
     except TimeoutError as error:
         raise TimeoutError(f"the server did not answer within {CONNECT_TIMEOUT_S:g} s") from error
     except aiohttp.WSServerHandshakeError as error:
-        cure = ": the bearer token is missing or wrong" if error.status == 401 else ""
+        cure = _CURES.get(error.status, "")
         refused = f"the server refused the stream with HTTP {error.status}{cure}"
         raise RemoteProtocolError(refused) from None  # the cause holds the request, and so the token
     except aiohttp.ClientConnectorCertificateError as error:
         raise RemoteProtocolError(
             f"the server's certificate is not trusted, name its authority: {error.certificate_error}"
         ) from error
+    except aiohttp.ClientConnectorSSLError as error:  # its number is one of OpenSSL's
+        reason = getattr(error.os_error, "reason", None) or error.os_error
+        raise ConnectionError(
+            f"{error.host}:{error.port} does not speak TLS as it should ({reason}): the URL may need ws://"
+        ) from error
     except aiohttp.ClientConnectorError as error:
         what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise ConnectionError(f"cannot connect to {error.host}:{error.port}: {what}") from error
     except aiohttp.ClientError as error:
-        raise RemoteProtocolError(f"no WebSocket there: {error}") from error
+        cure = "; it may speak TLS: try wss://" if urlsplit(url).scheme == "ws" else ""
+        raise RemoteProtocolError(f"no WebSocket there: {error}{cure}") from error
 
 
 async def _refuse_redirect(*args: object) -> None:
@@ -208,9 +224,12 @@ async def _refuse_redirect(*args: object) -> None:
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    host = parts.hostname
-    if parts.scheme not in ("ws", "wss") or not host:
+    try:
+        parts = urlsplit(url)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError:  # brackets or a port that cannot be
+        scheme, host = "", None
+    if scheme not in ("ws", "wss") or not host:
         raise LocalProtocolError(f"not a WebSocket URL: the form is wss://HOST[:PORT]/PATH, got {url[:64]!r}")
-    if parts.scheme == "ws" and not is_loopback(host):
+    if scheme == "ws" and not is_loopback(host):
         raise LocalProtocolError(f"ws:// to {host[:64]} would send audio in the clear: use wss://")

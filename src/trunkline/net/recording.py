@@ -1,9 +1,11 @@
 """CallRecordings: a handler for `serve` that writes one WAV per call, and what a live view asks for."""
 
+import logging
 import math
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,8 @@ __all__ = ["CallRecording", "CallRecordings"]
 
 ID_CHARS_MAX: Final = 64  # of each id: two, a counter and ".wav" stay far below a file system's 255
 FULL_SCALE: Final = 32768
+
+_log = logging.getLogger(__name__)
 
 
 class CallRecording:
@@ -33,13 +37,17 @@ class CallRecording:
         return {track: _level_dbfs(frame) for track, frame in self._latest.items()}
 
     async def run(self) -> None:
-        """Write the call's events until it ends."""
-        with Recorder(self.path) as recorder:
-            async for event in self.call:
-                recorder.write(event)
-                self.duration_ms = recorder.duration_ms
-                if isinstance(event, Frame):
-                    self._latest[event.track] = event
+        """Write the call's events until it ends; then `duration_ms` is what is in the file."""
+        recorder = Recorder(self.path)
+        try:
+            with recorder:
+                async for event in self.call:
+                    recorder.write(event)
+                    self.duration_ms = recorder.duration_ms
+                    if isinstance(event, Frame):
+                        self._latest[event.track] = event
+        finally:
+            self.duration_ms = recorder.duration_ms
 
 
 class CallRecordings:
@@ -47,7 +55,8 @@ class CallRecordings:
 
     A file is named after the call's and the stream's id, reduced to characters that are harmless in a
     name, and never replaces one that exists. One that cannot be written ends its call with 1011; the
-    recording's `error` says why. `on_start` and `on_end` are told of each recording.
+    recording's `error` says why, and no empty file is left. `on_start` and `on_end` are told of each
+    recording; what they raise is logged and costs no audio.
     """
 
     def __init__(
@@ -67,13 +76,24 @@ class CallRecordings:
         recording = CallRecording(call, self.directory / f"{'_'.join(map(_harmless, ids))}.wav")
         try:
             recording.path = _claim(recording.path)
-            self._on_start(recording)
-            await recording.run()
+            try:
+                _tell(self._on_start, recording)
+                await recording.run()
+            finally:
+                _discard_empty(recording.path)
         except (OSError, TrunklineError) as error:
             recording.error = error
             await call.close(CloseCode.INTERNAL_ERROR, "recording failed")
         finally:
-            self._on_end(recording)
+            _tell(self._on_end, recording)
+
+
+def _tell(observer: Callable[[CallRecording], None], recording: CallRecording) -> None:
+    """Tell who watches; their failure is not the recording's."""
+    try:
+        observer(recording)
+    except Exception:
+        _log.exception("%s: what watches it raised", recording.path)
 
 
 def _claim(path: Path) -> Path:
@@ -89,12 +109,19 @@ def _claim(path: Path) -> Path:
             return path
 
 
+def _discard_empty(path: Path) -> None:
+    """Remove a claimed file that a full disk has left without a header."""
+    with suppress(OSError):
+        if path.stat().st_size == 0:
+            path.unlink()
+
+
 def _harmless(text: str) -> str:
     """Reduce an id from outside to a part of a file name: no separator, no leading dot, not empty."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", text[:ID_CHARS_MAX]).lstrip(".-") or "unnamed"
 
 
 def _level_dbfs(frame: Frame) -> float:
-    samples = memoryview(frame)
+    samples = memoryview(frame).cast("B").cast("h")  # flat, also when there are two channels
     power = sum(sample * sample for sample in samples) / max(1, len(samples))
     return 10 * math.log10(power / FULL_SCALE**2) if power else -math.inf

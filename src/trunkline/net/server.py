@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import os
 import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +11,7 @@ from typing import Final
 
 from trunkline.extras import needs_extra
 from trunkline.net.bearer import authorization, is_authorized
-from trunkline.net.call import CLOSE_TIMEOUT_S, Call, CloseCode
+from trunkline.net.call import CLOSE_TIMEOUT_S, Call, CloseCode, StreamSocket, peer_of
 from trunkline.stream import StreamReceiver
 
 with needs_extra("server"):
@@ -20,7 +22,6 @@ __all__ = ["Call", "Server", "serve"]
 Handler = Callable[[Call], Awaitable[None]]
 
 START_TIMEOUT_S: Final = 5.0  # from the upgrade to the start message
-HEARTBEAT_S: Final = 20.0
 SHUTDOWN_TIMEOUT_S: Final = 10.0  # how long handlers may take to end when the server closes
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ async def serve(
     ssl: tls.SSLContext | None = None,
     frame_ms: int = 20,
     max_message_bytes: int = 65536,
+    n_calls: int | None = None,
 ) -> AsyncIterator["Server"]:
     """Listen, and run `handler(call)` for every media stream that arrives.
 
@@ -44,6 +46,8 @@ async def serve(
     before the upgrade). The handler runs once the start message is there and owns its call only: when it
     raises, that call is closed with 1011 and logged, the others go on. `port` 0 takes a free one; frames
     last `frame_ms`; a longer message than `max_message_bytes` is refused with 1009 before it is read.
+    Once `n_calls` have been taken, further upgrades are refused with 503. What is refused is logged with
+    the peer's address.
 
     On leaving the block every call ends as if its connection were lost, and its handler may finish.
 
@@ -51,7 +55,7 @@ async def serve(
             print(server.url)
             await asyncio.Event().wait()
     """
-    server = Server(handler, path, bearer_token, frame_ms, max_message_bytes)
+    server = Server(handler, path, bearer_token, frame_ms, max_message_bytes, n_calls)
     await server._listen(host, port, ssl)
     try:
         yield server
@@ -63,13 +67,20 @@ class Server:
     """A listening endpoint; made by `serve`. `url` is what a platform streams to."""
 
     def __init__(
-        self, handler: Handler, path: str, bearer_token: str | None, frame_ms: int, max_message_bytes: int
+        self,
+        handler: Handler,
+        path: str,
+        bearer_token: str | None,
+        frame_ms: int,
+        max_message_bytes: int,
+        n_calls: int | None,
     ) -> None:
         self._handler = handler
         self._path = path
         self._authorization = None if bearer_token is None else authorization(bearer_token)
         self._frame_ms = frame_ms
         self._max_message_bytes = max_message_bytes
+        self._places = math.inf if n_calls is None else n_calls  # calls that may still come
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -99,15 +110,18 @@ class Server:
 
     async def _listen(self, host: str, port: int, ssl: tls.SSLContext | None) -> None:
         app = web.Application()
+        app.on_response_prepare.append(_log_refusal)  # the router's 404 comes by here too
         app.router.add_get(self._path, self._accept)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, host, port, ssl_context=ssl)
         try:
             await self._site.start()
-        except OSError:
+        except OSError as error:
             await self._runner.cleanup()
-            raise
+            # A resolver's numbers are negative, and no operating system's.
+            what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise OSError(error.errno, f"cannot listen on {host}:{port}: {what}") from error
         self.port = self._runner.addresses[0][1]
         shown = f"[{host}]" if ":" in host else host
         self.url = f"{'ws' if ssl is None else 'wss'}://{shown}:{self.port}{self._path}"
@@ -117,25 +131,24 @@ class Server:
             return web.Response(
                 status=401, headers={"WWW-Authenticate": "Bearer"}, text="bearer token is missing or wrong\n"
             )
-        socket = web.WebSocketResponse(
-            timeout=CLOSE_TIMEOUT_S,
-            heartbeat=HEARTBEAT_S,
-            compress=False,  # base64 audio gains little, and a small message could unpack into a large one
-            max_msg_size=self._max_message_bytes + 1,  # aiohttp refuses this size and above
-        )
+        socket = StreamSocket(self._max_message_bytes)
         if not socket.can_prepare(request):
             return web.Response(status=426, headers={"Upgrade": "websocket"}, text="this is a WebSocket\n")
+        if not self._places:
+            return web.Response(status=503, text="no more calls are taken here\n")
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the peer has gone")
         receiver = StreamReceiver(frame_ms=self._frame_ms, max_message_bytes=self._max_message_bytes)
         call = Call(socket, transport, receiver)
-        await socket.prepare(request)
-        self._calls.add(call)
-        self._idle.clear()
+        self._places -= 1
         try:
+            await socket.prepare(request)
+            self._calls.add(call)
+            self._idle.clear()
             await self._run(call)
         finally:
+            self._places += not call._started  # what sends no stream is no call
             self._calls.discard(call)
             if not self._calls:
                 self._idle.set()
@@ -156,3 +169,15 @@ class Server:
     def _is_authorized(self, request: web.Request) -> bool:
         given = request.headers.get("Authorization", "")
         return self._authorization is None or is_authorized(given, self._authorization)
+
+
+async def _log_refusal(request: web.Request, response: web.StreamResponse) -> None:
+    """Log what is not let in; a header or a query may hold a secret, the path may not."""
+    if response.status >= 400:
+        _log.warning(
+            "%s: refused with HTTP %d %s, asked for %.64r",
+            peer_of(request.transport),
+            response.status,
+            response.reason,
+            request.path,
+        )

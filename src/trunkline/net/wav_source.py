@@ -24,12 +24,16 @@ class WavSource:
     """
 
     def __init__(self, path: str | os.PathLike[str], codec: CodecSpec, tracks: tuple[str, ...]) -> None:
-        self._reader = WavReader(path)
+        name = os.fspath(path)
+        try:
+            self._reader = WavReader(path)
+        except FormatError as error:
+            raise FormatError(f"{name}: {error}; convert it first (sox {name} OUT.wav)") from error
         self._tracks = tracks
         self.position_ms = 0.0
         self.duration_ms = self._reader.duration_ms
         try:
-            self._check(os.fspath(path), codec)
+            self._check(name, codec)
         except FormatError:
             self._reader.close()
             raise

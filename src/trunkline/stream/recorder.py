@@ -63,7 +63,7 @@ class Recorder(Exclusive):
 
     @property
     def duration_ms(self) -> float:
-        """The recording's length so far, 0 before Start."""
+        """The recording's length so far, 0 before Start; after `close` or an error, what is in the file."""
         return 0.0 if self._timeline is None else self._timeline.duration_ms
 
     @exclusive
@@ -119,11 +119,13 @@ class _Timeline:
         self._taken = 0  # since the last write, silence included
         self._n_audio = 0
         self._n_silence = 0
-        self._failed = False
+        self._failed = self._closed = False
         self._wav = WavWriter(path, sample_rate=self._rate, channels=self._n_channels)
 
     @property
     def duration_ms(self) -> float:
+        if self._failed or self._closed:
+            return self._wav.duration_ms
         return self._head * 1000 / self._rate
 
     def lay(self, frame: Frame) -> None:
@@ -154,6 +156,7 @@ class _Timeline:
             if not self._failed:
                 self._write()
         finally:
+            self._closed = True
             self._wav.close()
 
     @property

@@ -94,7 +94,8 @@ class WavWriter(Exclusive):
     @property
     def n_samples(self) -> int:
         """Samples per channel written so far; after an error, those that reached the file."""
-        return (self._data_in_file + len(self._pending)) // self._format.block_bytes
+        pending = 0 if self._failed else len(self._pending)  # after an error it is written no more
+        return (self._data_in_file + pending) // self._format.block_bytes
 
     @property
     def duration_ms(self) -> float:

@@ -1,0 +1,61 @@
+"""What the commands show: lines that leave a terminal alone, on an output that may fail."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from typing import Any, TextIO, cast
+
+import click
+from rich.console import Console
+
+__all__ = ["describe", "open_console", "printable"]
+
+
+def printable(text: str) -> str:
+    """Keep a text to one line; what a peer or a file name put into it cannot move the cursor."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def describe(error: Exception) -> str:
+    """Say what went wrong, without the number that Python puts before an operating system's words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def open_console() -> Console:
+    """Open a console on standard output that never raises: what is shown decides over no audio."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where the locale has no such character
+    return Console(file=cast("TextIO", _BestEffort(sys.stdout)), highlight=False)
+
+
+class _BestEffort:
+    """A text stream that is given up, with one warning, when it fails: a full disk, a closed pipe."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._guard():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._guard():
+            self._stream.flush()
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            with suppress(OSError):
+                click.echo(f"warning: nothing more is shown: standard output: {describe(error)}", err=True)
+            with suppress(OSError), open(os.devnull, "w") as null:
+                os.dup2(null.fileno(), self._stream.fileno())  # takes what is still in the buffer, too
