@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trunkline import errors, g711, stream, wav
+    from trunkline import errors, g711, resample, stream, wav
     from trunkline.errors import (
         BufferTooSmallError,
         ConcurrentUseError,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trunkline.formats import CodecSpec, MediaFormat
     from trunkline.frame import Frame
     from trunkline.net import serve
+    from trunkline.resample import Resampler
     from trunkline.stream import Playout, Recorder, StreamReceiver, StreamSender
     from trunkline.track import Packetizer, Track
     from trunkline.wav import WavReader, WavWriter
@@ -41,6 +42,7 @@ __all__ = [
     "ProtocolError",
     "Recorder",
     "RemoteProtocolError",
+    "Resampler",
     "StreamReceiver",
     "StreamSender",
     "Track",
@@ -49,6 +51,7 @@ __all__ = [
     "WavWriter",
     "errors",
     "g711",
+    "resample",
     "serve",
     "stream",
     "wav",
@@ -60,6 +63,7 @@ _HOMES = {
     "Frame": "frame",
     "Packetizer": "track",
     "Track": "track",
+    "Resampler": "resample",
     "serve": "net",
     "Playout": "stream",
     "Recorder": "stream",
@@ -73,7 +77,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'trunkline' has no attribute {name!r}")
-    if name in ("errors", "g711", "stream", "wav"):
+    if name in ("errors", "g711", "resample", "stream", "wav"):
         return importlib.import_module(f"trunkline.{name}")
     home = importlib.import_module(f"trunkline.{_HOMES.get(name, 'errors')}")
     value = globals()[name] = getattr(home, name)
