@@ -144,8 +144,8 @@ cdef class Frame:
         return self.shape[0]
 
     def __reduce__(self):
-        about = (self.sample_rate, self.channels, self.timestamp_ms, self.track, self.sequence, self.concealed)
-        return rebuild_frame, (bytes(self), *about)
+        place = (self.timestamp_ms, self.track, self.sequence)
+        return rebuild_frame, (bytes(self), self.sample_rate, self.channels, *place, self.concealed)
 
     def __repr__(self):
         text = f"Frame(track={self.track!r}, timestamp_ms={self.timestamp_ms}, "
