@@ -49,7 +49,7 @@ check: build
 	ruff format --check
 	cython-lint src
 	mypy
-	MYPYPATH=src python -m mypy.stubtest trunkline._native --allowlist tests/packaging/stubtest-allowlist.txt --ignore-unused-allowlist
+	MYPYPATH=src python -m mypy.stubtest trunkline._native trunkline.audioop --allowlist tests/packaging/stubtest-allowlist.txt --ignore-unused-allowlist
 
 bench: build
 	python benchmarks/bench_g711.py

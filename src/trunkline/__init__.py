@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trunkline import errors, g711, resample, stream, wav
+    from trunkline import audioop, errors, g711, resample, stream, wav
     from trunkline.errors import (
         BufferTooSmallError,
         ConcurrentUseError,
@@ -49,6 +49,7 @@ __all__ = [
     "TrunklineError",
     "WavReader",
     "WavWriter",
+    "audioop",
     "errors",
     "g711",
     "resample",
@@ -77,7 +78,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'trunkline' has no attribute {name!r}")
-    if name in ("errors", "g711", "resample", "stream", "wav"):
+    if name in ("audioop", "errors", "g711", "resample", "stream", "wav"):
         return importlib.import_module(f"trunkline.{name}")
     home = importlib.import_module(f"trunkline.{_HOMES.get(name, 'errors')}")
     value = globals()[name] = getattr(home, name)

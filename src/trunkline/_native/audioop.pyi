@@ -1,7 +1,6 @@
 from typing import TypeAlias
 
-from typing_extensions import Buffer
-
+from trunkline.buffers import Buffer
 from trunkline.errors import TrunklineError
 
 _RatecvState: TypeAlias = tuple[int, tuple[tuple[int, int], ...]]

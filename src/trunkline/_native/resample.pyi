@@ -1,6 +1,6 @@
 from typing import final
 
-from typing_extensions import Buffer
+from trunkline.buffers import Buffer
 
 @final
 class Bank:
