@@ -5,30 +5,17 @@ one packet repeated trains the branch predictor and flatters it. Contenders take
 a ratio is the median of the rounds' own ratios. `pytest benchmarks/bench_g711.py` gives times.
 """
 
-import importlib
-import statistics
+import functools
 import sys
-import time
-import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from peers import optional, print_head, print_row, take_turns, times_as_fast
 
 from trunkline import g711
 from trunkline._native import cpu
 from trunkline.testing import speech_like
-
-
-def optional(module: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            return importlib.import_module(module)
-        except ImportError:
-            return None
-
 
 audioop, av = optional("audioop"), optional("av")
 
@@ -117,32 +104,19 @@ def one_pass(contender: Contender, packets: list[bytes]) -> None:
             convert(packet, second)
 
 
-def speeds(found: dict[str, Contender], packets: list[bytes]) -> dict[str, float]:
-    """Time interleaved passes; give each contender's speed as a multiple of audioop's."""
-    ratios: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(ROUNDS):
-        times = {}
-        for name, contender in found.items():
-            one_pass(contender, packets)  # what the one before left in the caches is its own
-            start = time.perf_counter()
-            one_pass(contender, packets)
-            times[name] = time.perf_counter() - start
-        for name, taken in times.items():
-            ratios[name].append(times["audioop"] / taken)
-    return {name: statistics.median(values) for name, values in ratios.items()}
-
-
 def main() -> None:
     if audioop is None:
         sys.exit("this compares with audioop, which Python 3.13 removed: pip install audioop-lts")
     print(f"Speed as a multiple of audioop's ({cpu.isa()} kernels, Python {sys.version.split()[0]}):\n")
-    print("| |", " | ".join(NAMES), "|")
-    print("|---|" + "---:|" * len(NAMES))
+    print_head(*NAMES)
     for law, task, what in CASES:
         packets = inputs(law, task, what)
-        ratio = speeds(contenders(law, task, len(packets[0])), packets)
-        cells = [f"{ratio[name]:.2g}" if name in ratio else "" for name in NAMES]
-        print(f"| {law} {task}, {what} |", " | ".join(cells), "|")
+        found = contenders(law, task, len(packets[0]))
+        seconds = take_turns(
+            {name: functools.partial(one_pass, found[name], packets) for name in found}, ROUNDS
+        )
+        cells = [f"{times_as_fast(seconds, name, 'audioop'):.2g}" if name in found else "" for name in NAMES]
+        print_row(f"{law} {task}, {what}", *cells)
 
 
 @pytest.mark.parametrize("name", NAMES)
