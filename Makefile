@@ -53,6 +53,7 @@ check: build
 
 bench: build
 	python benchmarks/bench_g711.py
+	python benchmarks/bench_resample.py
 	cmake --preset release >/dev/null && cmake --build --preset release >/dev/null
 	build/c-release/csrc/bench_g711
 
