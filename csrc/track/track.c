@@ -29,11 +29,15 @@ struct tl_track {
     int64_t resumes_ms;
     const uint8_t *payload;
     size_t n_payload;
-    bool finishing;
+    size_t n_ending; /* after a finish: samples that the frames still have to bring, at their rate */
+    size_t n_padded; /* and the zeros that were laid for it */
 
     uint64_t n_frames;
     size_t n_odd;
     uint8_t odd[TL_TRACK_MAX_CHANNELS * sizeof(int16_t)];
+    size_t resampler_offset; /* from the track's own address, so that it can be copied; 0: none */
+    bool resampler_holds;    /* samples that a finish brings */
+    double delay_ms;
     int16_t started[];
 };
 
@@ -42,15 +46,40 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Where the resampler lies, aligned as the track is. */
+static size_t state_size(const tl_track_config *config)
+{
+    const size_t n_samples = (size_t)config->frame_samples * config->n_channels;
+    const size_t n_bytes = sizeof(tl_track) + n_samples * sizeof(int16_t), alignment = _Alignof(max_align_t);
+    return (n_bytes + alignment - 1) / alignment * alignment;
+}
+
 size_t tl_track_size(const tl_track_config *config)
 {
-    return sizeof(tl_track) + (size_t)config->frame_samples * config->n_channels * sizeof(int16_t);
+    return state_size(config) + (config->bank ? tl_resampler_size(config->bank, config->n_channels) : 0);
+}
+
+static tl_resampler *resampler_of(const tl_track *track)
+{
+    return track->resampler_offset ? (tl_resampler *)((char *)track + track->resampler_offset) : NULL;
+}
+
+uint32_t tl_track_frame_samples(const tl_track_config *config)
+{
+    if (!config->bank)
+        return config->frame_samples;
+    return (uint32_t)((uint64_t)config->frame_samples * config->frame_rate_hz / config->rate_hz);
 }
 
 tl_track *tl_track_init(void *mem, const tl_track_config *config)
 {
     tl_track *track = mem;
-    memset(track, 0, tl_track_size(config));
+    memset(track, 0, state_size(config));
+    if (config->bank) {
+        track->resampler_offset = state_size(config);
+        tl_resampler_init((char *)mem + track->resampler_offset, config->bank, config->isa, config->n_channels);
+        track->delay_ms = tl_resample_delay(config->bank) * 1000.0 / config->frame_rate_hz;
+    }
     track->config = *config;
     track->block_bytes = (uint32_t)config->codec->block_bytes * config->n_channels;
     track->last_sequence = TL_TRACK_NO_SEQUENCE;
@@ -233,8 +262,11 @@ void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t 
 
 void tl_track_finish(tl_track *track)
 {
+    const tl_resampler *resampler = resampler_of(track);
     track->n_odd = 0;
-    track->finishing = track->n_started > 0;
+    track->n_ending = track->n_started;
+    if (resampler && (track->n_started > 0 || track->resampler_holds))
+        track->n_ending = tl_resampler_due(resampler, track->n_started) + tl_resample_delay(track->config.bank);
 }
 
 void tl_track_drop(tl_track *track)
@@ -244,7 +276,7 @@ void tl_track_drop(tl_track *track)
     track->n_gap = 0;
     track->discontinuity = false;
     track->n_payload = 0;
-    track->finishing = false;
+    track->n_ending = 0;
 }
 
 tl_track_kind tl_track_pending(const tl_track *track)
@@ -252,25 +284,58 @@ tl_track_kind tl_track_pending(const tl_track *track)
     const size_t n_before = track->n_started + track->n_gap;
     if (track->discontinuity)
         return n_before > 0 ? TL_TRACK_FRAME : TL_TRACK_DISCONTINUITY;
-    if (track->finishing || n_before + track->n_payload >= track->config.frame_samples)
+    if (track->n_ending > 0 || n_before + track->n_payload >= track->config.frame_samples)
         return TL_TRACK_FRAME;
     return TL_TRACK_NOTHING;
 }
 
+/* Fill a frame at rate_hz, at the end with zeros, and convert it. Returns its samples. */
+static size_t resample_frame(tl_track *track, tl_resampler *resampler, int16_t *pcm)
+{
+    const size_t n_channels = track->config.n_channels, frame_samples = track->config.frame_samples;
+    lay(track, track->started);
+    const size_t n_zeros = frame_samples - track->n_started;
+    if (n_zeros > 0) {
+        memset(track->started + track->n_started * n_channels, 0, n_zeros * n_channels * sizeof *pcm);
+        advance(track, n_zeros);
+        track->n_padded += n_zeros;
+    }
+    size_t n_samples = tl_resampler_process_s16(resampler, track->started, frame_samples, pcm);
+    track->resampler_holds = true;
+    if (track->n_ending > 0) {
+        n_samples = min_size(n_samples, track->n_ending);
+        track->n_ending -= n_samples;
+        if (track->n_ending == 0) {
+            tl_resampler_reset(resampler);
+            track->resampler_holds = false;
+            track->n_laid -= (int64_t)track->n_padded;
+            track->n_padded = 0;
+        }
+    }
+    return n_samples;
+}
+
 static void take_frame(tl_track *track, int16_t *pcm, tl_track_info *info)
 {
-    memcpy(pcm, track->started, track->n_started * track->config.n_channels * sizeof *pcm);
-    lay(track, pcm);
+    tl_resampler *resampler = resampler_of(track);
+    size_t n_samples;
+    if (resampler) {
+        n_samples = resample_frame(track, resampler, pcm);
+    } else {
+        memcpy(pcm, track->started, track->n_started * track->config.n_channels * sizeof *pcm);
+        lay(track, pcm);
+        n_samples = track->n_started;
+        track->n_ending = 0;
+    }
     *info = (tl_track_info){
         .kind = TL_TRACK_FRAME,
-        .n_samples = (uint32_t)track->n_started,
+        .n_samples = (uint32_t)n_samples,
         .concealed = track->started_concealed,
         .index = track->n_frames++,
-        .timestamp_ms = track->started_ms,
+        .timestamp_ms = track->started_ms - track->delay_ms,
     };
     track->n_started = 0;
     track->started_concealed = false;
-    track->finishing = false;
 }
 
 void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
@@ -280,8 +345,8 @@ void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
     } else {
         *info = (tl_track_info){
             .kind = TL_TRACK_DISCONTINUITY,
-            .timestamp_ms = line_end_ms(track),
-            .resumes_ms = (double)track->resumes_ms,
+            .timestamp_ms = line_end_ms(track) - track->delay_ms,
+            .resumes_ms = (double)track->resumes_ms - track->delay_ms,
         };
         track->discontinuity = false;
         anchor(track, track->resumes_ms);

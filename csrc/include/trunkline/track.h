@@ -10,6 +10,9 @@
  * whose timestamp is within 10 ms of the next sample to be laid is appended, for carriers round. Later
  * ones leave a gap, which is concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier
  * ones are late, unless they are the next in sequence: then it was the carrier's clock that stepped back.
+ *
+ * With a bank the frames are resampled. They come when they would without; their timestamps, and those of a
+ * discontinuity, have the resampler's delay taken off, and a finish brings the samples that it still holds.
  */
 #ifndef TRUNKLINE_TRACK_H
 #define TRUNKLINE_TRACK_H
@@ -19,6 +22,7 @@
 #include <stdint.h>
 
 #include "trunkline/codec.h"
+#include "trunkline/resample.h"
 
 #define TL_TRACK_NO_SEQUENCE (-1)
 #define TL_TRACK_MAX_CHANNELS 8
@@ -34,7 +38,11 @@ typedef struct tl_track_config {
     tl_isa isa;
     uint32_t rate_hz;       /* 4,000 to 192,000 */
     uint32_t n_channels;    /* 1 to TL_TRACK_MAX_CHANNELS, interleaved */
-    uint32_t frame_samples; /* per channel, 1 to 192,000 */
+    uint32_t frame_samples; /* per channel and at rate_hz, 1 to 192,000 */
+    /* From rate_hz to frame_rate_hz; NULL: the frames are at rate_hz. Outlives the track. A frame has a whole
+     * number of samples at either rate. */
+    const tl_resample_bank *bank;
+    uint32_t frame_rate_hz;
 } tl_track_config;
 
 typedef enum tl_track_kind {
@@ -45,7 +53,7 @@ typedef enum tl_track_kind {
 
 typedef struct tl_track_info {
     tl_track_kind kind;
-    uint32_t n_samples;  /* frame: per channel; frame_samples but for the last after a finish */
+    uint32_t n_samples;  /* frame: per channel; tl_track_frame_samples but for the last after a finish */
     bool concealed;      /* frame: at least one sample was laid into a gap */
     uint64_t index;      /* frame: 0, 1, 2 ... within the track */
     double timestamp_ms; /* frame: of its first sample. Discontinuity: where the frames stop */
@@ -65,6 +73,8 @@ typedef struct tl_track_stats {
 typedef struct tl_track tl_track;
 
 size_t tl_track_size(const tl_track_config *config);
+/* Samples per channel of every frame but the last, at the frames' rate. */
+uint32_t tl_track_frame_samples(const tl_track_config *config);
 /* mem has tl_track_size bytes and is aligned for max_align_t. The state may be copied by memcpy while
  * nothing is pending. */
 tl_track *tl_track_init(void *mem, const tl_track_config *config);
@@ -75,13 +85,13 @@ tl_track *tl_track_init(void *mem, const tl_track_config *config);
  * that continues the audio, and dropped when none does. */
 void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
                   int64_t timestamp_ms);
-/* Make the rest pending as one last frame, which is shorter. Nothing may be pending. */
+/* Make the rest pending: the last frame is shorter. Nothing may be pending. */
 void tl_track_finish(tl_track *track);
 /* Forget what is pending, and the started frame: for a caller that has no memory to take it. */
 void tl_track_drop(tl_track *track);
 
 tl_track_kind tl_track_pending(const tl_track *track);
-/* Something must be pending. pcm has room for frame_samples x n_channels s16; a discontinuity leaves it
+/* Something must be pending. pcm has room for tl_track_frame_samples x n_channels s16; a discontinuity leaves it
  * alone. */
 void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info);
 

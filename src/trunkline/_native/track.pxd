@@ -1,6 +1,7 @@
 from libc.stdint cimport int16_t, int64_t, uint32_t, uint64_t
 
 from trunkline._native.cpu cimport tl_isa
+from trunkline._native.resample cimport tl_resample_bank
 
 
 cdef extern from "trunkline/codec.h" nogil:
@@ -19,6 +20,8 @@ cdef extern from "trunkline/track.h" nogil:
         uint32_t rate_hz
         uint32_t n_channels
         uint32_t frame_samples
+        const tl_resample_bank *bank
+        uint32_t frame_rate_hz
 
     ctypedef enum tl_track_kind:
         TL_TRACK_NOTHING
@@ -45,6 +48,7 @@ cdef extern from "trunkline/track.h" nogil:
     ctypedef struct tl_track:
         pass
 
+    uint32_t tl_track_frame_samples(const tl_track_config *config)
     size_t tl_track_size(const tl_track_config *config)
     tl_track *tl_track_init(void *mem, const tl_track_config *config)
     void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,

@@ -10,7 +10,9 @@ from libc.stdint cimport INT64_MAX
 from trunkline._native._buffer cimport acquire_bytes, acquire_s16
 from trunkline._native.cpu cimport selected_isa
 from trunkline._native.frame cimport Frame, FramePool, exact_int, new_frame
+from trunkline._native.resample cimport Bank, find_bank
 
+from trunkline._native.resample import Resampler
 from trunkline.errors import ConcurrentUseError, FormatError
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
 from trunkline.timeline import Discontinuity, TrackStats
@@ -27,9 +29,14 @@ cdef int64_t TIMESTAMP_MS_MAX = <int64_t> 1 << 53
 cdef class Track:
     """Turn the payloads of one direction of one call into frames of a fixed duration.
 
-    `format`: PCMU, PCMA or L16 (little-endian) at its own rate, which is the frames' rate too; `name`
-    goes into every frame; `frame_ms` 1 to 1,000 ms, a whole number of samples. FormatError when the
-    codec is not decoded here or the duration is impossible.
+    `format`: PCMU, PCMA or L16 (little-endian) at its own rate; `name` goes into every frame; `frame_ms`
+    1 to 1,000 ms; `sample_rate` of the frames, 4,000 to 192,000 Hz, None for the format's own. A frame has
+    a whole number of samples at either rate. FormatError when the codec is not decoded here or the rate or
+    the duration is impossible.
+
+    To another rate the audio goes through a Resampler in quality "voice" and comes no later for it: its
+    delay is taken off the timestamps, so the first frame's is up to 5 ms below the packet's, and
+    `flush` returns what the filter still held.
 
     A packet whose timestamp is within 10 ms of the audio's end is appended. After it lies a gap: filled
     with concealed audio, or, above 10 s, reported as a Discontinuity between frames; so is every gap once
@@ -40,14 +47,16 @@ cdef class Track:
 
     cdef tl_track *track
     cdef bint busy
-    cdef int sample_rate
+    cdef int format_rate
     cdef int channels
     cdef readonly object format
     cdef readonly str name
     cdef readonly int frame_ms
+    cdef readonly int sample_rate
     cdef readonly FramePool pool
+    cdef Bank bank
 
-    def __cinit__(self, format, *, str name not None="inbound", frame_ms=20):
+    def __cinit__(self, format, *, str name not None="inbound", frame_ms=20, sample_rate=None):
         if not isinstance(format, MediaFormat):
             raise TypeError(f"format: takes a MediaFormat, got {type(format).__name__}")
         # Made anew: a subclass, or integers of one, may be anything but what was checked.
@@ -56,19 +65,28 @@ cdef class Track:
         if not 1 <= frame_ms <= FRAME_MS_MAX:
             raise FormatError(f"frames of {frame_ms} ms: takes 1 to {FRAME_MS_MAX} ms")
         self.format = format
-        self.sample_rate = format.sample_rate
+        self.format_rate = format.sample_rate
         self.channels = format.channels
         self.name = name
         self.frame_ms = frame_ms
+        if sample_rate is not None and exact_int(sample_rate) != format.sample_rate:
+            self.bank = find_bank(format.sample_rate, exact_int(sample_rate), "voice")
 
         cdef tl_track_config config
         config.codec = find_codec(format.codec)
         config.isa = selected_isa()
-        config.rate_hz = <uint32_t> self.sample_rate
+        config.rate_hz = <uint32_t> self.format_rate
         config.n_channels = <uint32_t> self.channels
         config.frame_samples = whole_samples(frame_ms, format.sample_rate, "frame")
+        self.sample_rate = self.format_rate
+        config.bank = NULL
+        if self.bank is not None:
+            self.sample_rate = exact_int(sample_rate)
+            whole_samples(frame_ms, self.sample_rate, "frame")
+            config.bank = self.bank.bank
+        config.frame_rate_hz = <uint32_t> self.sample_rate
         self.track = tl_track_init(allocate(tl_track_size(&config)), &config)
-        cdef int block_bytes = config.frame_samples * config.n_channels * SAMPLE_BYTES
+        cdef int block_bytes = tl_track_frame_samples(&config) * config.n_channels * SAMPLE_BYTES
         self.pool = FramePool(block_bytes, max(1, min(POOL_BLOCKS_MAX, POOL_BYTES_MAX // block_bytes)))
 
     def __dealloc__(self):
@@ -83,7 +101,7 @@ cdef class Track:
             bytes=stats.bytes,
             late=stats.late,
             lost=stats.lost,
-            concealed_ms=stats.concealed_samples * 1000.0 / self.sample_rate,
+            concealed_ms=stats.concealed_samples * 1000.0 / self.format_rate,
             discontinuities=stats.discontinuities,
             resyncs=stats.resyncs,
         )
@@ -111,7 +129,7 @@ cdef class Track:
             PyBuffer_Release(&view)
 
     def flush(self):
-        """Return the rest as one last frame, which is shorter; no frame when there is no rest."""
+        """Return the rest: the last frame is shorter, and there is none when there is no rest."""
         enter(&self.busy)
         tl_track_finish(self.track)
         return self.take_pending()
@@ -153,21 +171,28 @@ cdef class Packetizer:
     """Turn PCM of any length into payloads of exactly one packet each: the mirror of Track.
 
     `codec`: PCMU, PCMA or L16 (little-endian), whose `ptime_ms` is the audio in one packet; `channels` 1
-    to 8, interleaved. FormatError when the codec is not encoded here.
+    to 8, interleaved; `sample_rate` of the PCM, 4,000 to 192,000 Hz, None for the codec's own: another goes
+    through a Resampler in quality "voice". FormatError when the codec is not encoded here.
     """
 
     cdef tl_packetizer *packetizer
     cdef bint busy
     cdef int channels
+    cdef object resampler  # None: the PCM has the codec's rate
+    cdef bint resampler_holds  # samples that a flush brings
+    cdef readonly int sample_rate
     cdef readonly object codec
 
-    def __cinit__(self, codec, *, channels=1):
+    def __cinit__(self, codec, *, channels=1, sample_rate=None):
         if not isinstance(codec, CodecSpec):
             raise TypeError(f"codec: takes a CodecSpec, got {type(codec).__name__}")
         codec = CodecSpec(codec.name, exact_int(codec.sample_rate), exact_int(codec.ptime_ms))
         channels = MediaFormat(codec.name, codec.sample_rate, exact_int(channels)).channels
         self.codec = codec
         self.channels = channels
+        self.sample_rate = codec.sample_rate if sample_rate is None else exact_int(sample_rate)
+        if self.sample_rate != codec.sample_rate:
+            self.resampler = Resampler(self.sample_rate, codec.sample_rate, channels=channels)
 
         cdef tl_packetizer_config config
         config.codec = find_codec(codec.name)
@@ -191,41 +216,49 @@ cdef class Packetizer:
         and what makes no packet yet is kept. ValueError when it is not a whole number of samples of
         every channel, TypeError for other buffers, ConcurrentUseError inside another push.
         """
+        enter(&self.busy)
+        try:
+            if self.resampler is not None:
+                pcm = self.resampler.process(pcm)
+                self.resampler_holds = self.resampler_holds or len(pcm) > 0
+            return self.packetize(pcm)
+        finally:
+            self.busy = False
+
+    def flush(self):
+        """Return the rest: the last payload is shorter, and there is none when there is no rest."""
+        cdef list payloads = []
+        enter(&self.busy)
+        try:
+            if self.resampler_holds:
+                self.resampler_holds = False
+                payloads = self.packetize(self.resampler.flush())
+            rest = PyBytes_FromStringAndSize(NULL, self.payload_bytes)
+            n_bytes = tl_packetizer_finish(self.packetizer, PyBytes_AsString(rest))
+            if n_bytes:
+                payloads.append(rest[:n_bytes])
+            return payloads
+        finally:
+            self.busy = False
+
+    cdef list packetize(self, object pcm):
         cdef Py_buffer view
+        cdef list payloads = []
         cdef Py_ssize_t n_samples = acquire_s16(pcm, &view, "pcm")
         try:
             if n_samples % self.channels:
                 raise ValueError(f"pcm: {n_samples} samples are not whole for {self.channels} channels")
-            enter(&self.busy)
             tl_packetizer_put(self.packetizer, view.buf, <size_t> (n_samples // self.channels))
-            return self.take_pending()
-        finally:
-            PyBuffer_Release(&view)
-
-    def flush(self):
-        """Return the rest as one last payload, which is shorter; none when there is no rest."""
-        enter(&self.busy)
-        try:
-            rest = PyBytes_FromStringAndSize(NULL, self.payload_bytes)
-            n_bytes = tl_packetizer_finish(self.packetizer, PyBytes_AsString(rest))
-            return [rest[:n_bytes]] if n_bytes else []
-        finally:
-            self.busy = False
-
-    cdef list take_pending(self):
-        cdef list payloads
-        try:
-            payloads = []
             while tl_packetizer_pending(self.packetizer):
                 payload = PyBytes_FromStringAndSize(NULL, self.payload_bytes)
                 tl_packetizer_take(self.packetizer, PyBytes_AsString(payload))
                 payloads.append(payload)
             return payloads
-        except BaseException:
+        except MemoryError:
             tl_packetizer_drop(self.packetizer)  # what is pending points into PCM that will be gone
             raise
         finally:
-            self.busy = False
+            PyBuffer_Release(&view)
 
 
 cdef inline int enter(bint *busy) except -1:

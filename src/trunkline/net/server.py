@@ -7,6 +7,7 @@ import os
 import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from trunkline.extras import needs_extra
@@ -36,6 +37,7 @@ async def serve(
     path: str = "/",
     bearer_token: str | None = None,
     ssl: tls.SSLContext | None = None,
+    sample_rate: int | None = None,
     frame_ms: int = 20,
     max_message_bytes: int = 65536,
     n_calls: int | None = None,
@@ -45,7 +47,7 @@ async def serve(
     A peer is let in when it asks for `path` and, where a `bearer_token` is given, sends it (else 401
     before the upgrade). The handler runs once the start message is there and owns its call only: when it
     raises, that call is closed with 1011 and logged, the others go on. `port` 0 takes a free one; frames
-    last `frame_ms`; a longer message than `max_message_bytes` is refused with 1009 before it is read.
+    last `frame_ms` and have `sample_rate`, None for the stream's own; a longer message than `max_message_bytes` is refused with 1009 before it is read.
     Once `n_calls` have been taken, further upgrades are refused with 503. What is refused is logged with
     the peer's address.
 
@@ -55,7 +57,11 @@ async def serve(
             print(server.url)
             await asyncio.Event().wait()
     """
-    server = Server(handler, path, bearer_token, frame_ms, max_message_bytes, n_calls)
+    make_receiver = partial(
+        StreamReceiver, sample_rate=sample_rate, frame_ms=frame_ms, max_message_bytes=max_message_bytes
+    )
+    make_receiver()  # what it refuses is refused now, not call by call
+    server = Server(handler, path, bearer_token, make_receiver, max_message_bytes, n_calls)
     await server._listen(host, port, ssl)
     try:
         yield server
@@ -71,14 +77,14 @@ class Server:
         handler: Handler,
         path: str,
         bearer_token: str | None,
-        frame_ms: int,
+        make_receiver: Callable[[], StreamReceiver],
         max_message_bytes: int,
         n_calls: int | None,
     ) -> None:
         self._handler = handler
         self._path = path
         self._authorization = None if bearer_token is None else authorization(bearer_token)
-        self._frame_ms = frame_ms
+        self._make_receiver = make_receiver
         self._max_message_bytes = max_message_bytes
         self._places = math.inf if n_calls is None else n_calls  # calls that may still come
         self._calls: set[Call] = set()
@@ -139,8 +145,7 @@ class Server:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the peer has gone")
-        receiver = StreamReceiver(frame_ms=self._frame_ms, max_message_bytes=self._max_message_bytes)
-        call = Call(socket, transport, receiver)
+        call = Call(socket, transport, self._make_receiver())
         self._places -= 1
         try:
             await socket.prepare(request)

@@ -13,7 +13,7 @@ class Start(msgspec.Struct, frozen=True):
     """The stream begins.
 
     `tracks` are those the peer declared, () when it declared none; `dialect` is the one that it speaks
-    or that the receiver was told. The ids and parameters are the peer's text: check them before they
+    or that the receiver was told; `sample_rate` is that of the Frames, None where it is the format's. The ids and parameters are the peer's text: check them before they
     become a part of a file name or a query.
     """
 
@@ -24,6 +24,7 @@ class Start(msgspec.Struct, frozen=True):
     media_format: MediaFormat
     custom_parameters: dict[str, str]
     dialect: str
+    sample_rate: int | None = None
 
 
 class Dtmf(msgspec.Struct, frozen=True):

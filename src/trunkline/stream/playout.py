@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.exclusive import Exclusive, exclusive
+from trunkline.formats import whole_samples
 from trunkline.stream.messages import check_digit, check_text
 from trunkline.stream.sender import StreamSender
 
@@ -53,7 +54,7 @@ class Playout(Exclusive):
             raise FormatError(f"lead of {lead_ms} ms: takes 0 or more")
         self._sender = sender
         self._lead_ms = lead_ms
-        self._packet_bytes = 2 * sender.format.samples_per_packet
+        self._packet_bytes = 2 * whole_samples(sender.format.ptime_ms, sender.sample_rate, "ptime")
         self._queues = {track: bytearray() for track in sender.tracks}
         self._sent_bytes = dict.fromkeys(sender.tracks, 0)
         self._behind: deque[_Behind] = deque()
@@ -81,7 +82,10 @@ class Playout(Exclusive):
 
     @exclusive
     def play(self, pcm: "Buffer", track: str | None = None) -> None:
-        """Queue mono PCM (native-endian s16, any length, copied) on a track, None for the first."""
+        """Queue mono PCM (native-endian s16 at the sender's sample_rate, any length, copied) on a track.
+
+        None is the first track.
+        """
         self._check_live("play")
         queue = self._queues.get(self._sender.tracks[0] if track is None else track)
         if queue is None:
@@ -182,7 +186,7 @@ class Playout(Exclusive):
             raise LocalProtocolError(f"{what} after finish")
 
     def _duration_ms(self, n_bytes: int) -> float:
-        return n_bytes / 2 * 1000 / self._sender.format.sample_rate
+        return n_bytes / 2 * 1000 / self._sender.sample_rate
 
 
 def _pcm_bytes(pcm: "Buffer") -> memoryview:

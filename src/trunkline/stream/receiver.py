@@ -19,8 +19,8 @@ __all__ = ["StreamReceiver"]
 class StreamReceiver(Exclusive):
     """Read one media stream: SignalWire's messages or Twilio's, PCMU, PCMA or L16, either track or both.
 
-    Parameters: `frame_ms`, the duration of the Frames, 1 to 1,000 ms and a whole number of samples at the
-    stream's rate; `dialect`, "signalwire" or "twilio", None to tell it from the start message;
+    Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
+    their duration, 1 to 1,000 ms and a whole number of samples at the stream's rate and at theirs; `dialect`, "signalwire" or "twilio", None to tell it from the start message;
     `max_message_bytes`, what one message may have in UTF-8.
 
     After an error the state is as it was before the message, so the caller may go on.
@@ -38,14 +38,20 @@ class StreamReceiver(Exclusive):
     """
 
     def __init__(
-        self, *, frame_ms: int = 20, dialect: str | None = None, max_message_bytes: int = 65536
+        self,
+        *,
+        sample_rate: int | None = None,
+        frame_ms: int = 20,
+        dialect: str | None = None,
+        max_message_bytes: int = 65536,
     ) -> None:
         super().__init__()
-        Track(MediaFormat("PCMU", 8000), frame_ms=frame_ms)  # for its checks
+        Track(MediaFormat("PCMU", 8000), frame_ms=frame_ms, sample_rate=sample_rate)  # for its checks
         if max_message_bytes < 1:
             raise FormatError(f"messages of at most {max_message_bytes} bytes: takes 1 or more")
         if dialect is not None:
             dialects.check_dialect(dialect)
+        self._sample_rate = sample_rate
         self._frame_ms = frame_ms
         self._dialect = dialect
         self._max_message_bytes = max_message_bytes
@@ -152,6 +158,7 @@ class StreamReceiver(Exclusive):
             media_format=dialects.media_format(body.media_format),
             custom_parameters=body.custom_parameters or {},
             dialect=self._dialect or dialects.detect(message),
+            sample_rate=self._sample_rate,
         )
         _check_stream_id(message.stream_sid, start)
         # A codec that we cannot decode is refused now, even when no track is declared.
@@ -174,7 +181,7 @@ class StreamReceiver(Exclusive):
         return self._new_track(name, start)
 
     def _new_track(self, name: str, start: Start) -> Track:
-        return Track(start.media_format, name=name, frame_ms=self._frame_ms)
+        return Track(start.media_format, name=name, frame_ms=self._frame_ms, sample_rate=self._sample_rate)
 
     def _flush(self) -> list[Event]:
         return [event for track in self._tracks.values() for event in track.flush()]

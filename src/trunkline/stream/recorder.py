@@ -22,7 +22,7 @@ WRITE_EVERY_MS: Final = 250  # of audio taken; the writer keeps up to half a sec
 
 
 class Recorder(Exclusive):
-    """Record the events of one StreamReceiver to a PCM16 WAV of the stream's rate.
+    """Record the events of one StreamReceiver to a PCM16 WAV of the Frames' rate.
 
     Start opens the file, with one channel per declared track: inbound left, outbound right (both when
     none was declared). Every Frame is laid where its timestamp says, so the tracks stay aligned however
@@ -107,7 +107,7 @@ class _Timeline:
     def __init__(self, path: str | os.PathLike[str], start: Start) -> None:
         tracks = [track for track in TRACKS if not start.tracks or track in start.tracks]
         self._format = start.media_format
-        self._rate = self._format.sample_rate
+        self._rate = start.sample_rate or self._format.sample_rate
         self._n_channels = len(tracks) * self._format.channels
         self._first_channel = {track: i * self._format.channels for i, track in enumerate(tracks)}
         self._ends = dict.fromkeys(tracks, 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline._native import base64
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.exclusive import Exclusive, exclusive
-from trunkline.formats import CodecSpec, MediaFormat
+from trunkline.formats import CodecSpec, MediaFormat, whole_samples
 from trunkline.stream import dialects, messages
 from trunkline.track import Packetizer
 
@@ -20,8 +20,10 @@ __all__ = ["StreamSender"]
 class StreamSender(Exclusive):
     """Write one media stream as a platform does; every message is UTF-8 JSON, to be sent as text.
 
-    Parameters: `format`, the codec as in "PCMA" or "L16@24000h@40i"; `dialect`, "signalwire" or
-    "twilio"; `tracks`, which of "inbound" and "outbound" it has; ids are made up where they are None.
+    Parameters: `format`, the codec as in "PCMA" or "L16@24000h@40i"; `sample_rate` of the PCM that `media`
+    is given, None for the codec's own: another, 4,000 to 192,000 Hz with a whole number of samples a packet,
+    is resampled in quality "voice"; `dialect`, "signalwire" or "twilio"; `tracks`, which of "inbound" and
+    "outbound" it has; ids are made up where they are None.
 
     Raises FormatError for arguments that are unknown or that we cannot encode, LocalProtocolError for a
     call that the other end would have to refuse, such as media before start.
@@ -39,6 +41,7 @@ class StreamSender(Exclusive):
         self,
         format: CodecSpec | str,
         *,
+        sample_rate: int | None = None,
         dialect: str = "signalwire",
         tracks: Sequence[str] = ("inbound",),
         stream_id: str | None = None,
@@ -51,6 +54,8 @@ class StreamSender(Exclusive):
         if not tracks or not set(tracks) <= set(messages.TRACKS) or len(set(tracks)) < len(tracks):
             raise FormatError(f"tracks {tracks!r}: takes inbound, outbound or both")
         self._format = CodecSpec.parse(format) if isinstance(format, str) else format
+        self._sample_rate = self._format.sample_rate if sample_rate is None else sample_rate
+        whole_samples(self._format.ptime_ms, self._sample_rate, "ptime")
         self._dialect = dialect
         self._stream_id = str(uuid.uuid4()) if stream_id is None else stream_id
         self._call_id = str(uuid.uuid4()) if call_id is None else call_id
@@ -59,7 +64,7 @@ class StreamSender(Exclusive):
         messages.check_text(self._stream_id, self._call_id, account_id or "")
         messages.check_text(*self._custom_parameters, *self._custom_parameters.values())
         self._writer = dialects.DIALECTS[dialect](self._stream_id, self._call_id, account_id)
-        self._tracks = {name: _OutgoingTrack(name, self._format) for name in tracks}
+        self._tracks = {name: _OutgoingTrack(name, self._format, self._sample_rate) for name in tracks}
         self._sequence = 0
         self._started = False
         self._stopped = False
@@ -68,6 +73,11 @@ class StreamSender(Exclusive):
     def format(self) -> CodecSpec:
         """The codec, its sample rate and ptime."""
         return self._format
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the PCM that `media` takes, in Hz."""
+        return self._sample_rate
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -108,7 +118,8 @@ class StreamSender(Exclusive):
     def media(self, pcm: "Buffer", track: str | None = None) -> list[bytes]:
         """Send mono PCM (native-endian s16, any length) on a track: a message for each whole packet.
 
-        What does not fill a packet is kept for the next call, `flush` or `stop`.
+        What does not fill a packet is kept for the next call, `flush` or `stop`. At a `sample_rate` of its
+        own 20 ms give 20 ms all the same; the last 2.5 ms at most come with `flush` or `stop`.
         """
         self._check_live("media")
         outgoing = self._track(track)
@@ -116,7 +127,7 @@ class StreamSender(Exclusive):
 
     @exclusive
     def flush(self, track: str | None = None) -> list[bytes]:
-        """Send what a track's last `media` left over, as one packet that is shorter than the others."""
+        """Send what a track's last `media` left over; the last packet is shorter than the others."""
         self._check_live("flush")
         return self._flush(self._track(track))
 
@@ -171,9 +182,9 @@ class StreamSender(Exclusive):
 class _OutgoingTrack:
     """One track's packetizer and its place on the timeline."""
 
-    def __init__(self, name: str, format: CodecSpec) -> None:
+    def __init__(self, name: str, format: CodecSpec, sample_rate: int) -> None:
         self.name = name.encode()
-        self.packetizer = Packetizer(format)
+        self.packetizer = Packetizer(format, sample_rate=sample_rate)
         self._bytes_per_s = self.packetizer.payload_bytes * 1000 // format.ptime_ms
         self._chunk = 0
         self._n_bytes = 0
