@@ -72,8 +72,9 @@ class RecordingView:
         self.running.append(recording)
         if not self._is_live:
             start, audio = recording.call.start, recording.call.start.media_format
+            at = f", recorded at {start.sample_rate} Hz" if start.sample_rate else ""
             self.note(
-                f"started {recording.path}: {audio.codec} {audio.sample_rate} Hz, "
+                f"started {recording.path}: {audio.codec} {audio.sample_rate} Hz{at}, "
                 f"{', '.join(start.tracks)}, from {recording.call.peer}"
             )
 

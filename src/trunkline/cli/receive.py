@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trunkline.cli.options import bearer_token_option, read_address
+from trunkline.formats import SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
 
 if TYPE_CHECKING:
     from trunkline.cli.live import RecordingView
@@ -39,6 +40,12 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Where the recordings go; made when it is not there.",
 )
+@click.option(
+    "--rate",
+    type=click.IntRange(SAMPLE_RATE_MIN, SAMPLE_RATE_MAX),
+    metavar="HZ",
+    help="Sample rate of the recordings; a stream's own when not given.",
+)
 @bearer_token_option
 @click.option("--cert", type=PEM, help="Certificate chain (PEM): serve wss instead of ws.")
 @click.option("--key", type=PEM, help="Private key of the certificate (PEM).")
@@ -55,6 +62,7 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 def receive(
     listen: tuple[str, int],
     out: Path,
+    rate: int | None,
     bearer_token: str | None,
     cert: Path | None,
     key: Path | None,
@@ -74,7 +82,7 @@ def receive(
     if context is None and not is_loopback(listen[0]):
         click.echo("warning: without --cert and --key, audio crosses the network in the clear", err=True)
     try:
-        code = asyncio.run(_receive(listen, out, bearer_token, context, max_message_bytes, calls))
+        code = asyncio.run(_receive(listen, out, rate, bearer_token, context, max_message_bytes, calls))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -85,6 +93,7 @@ def receive(
 async def _receive(
     listen: tuple[str, int],
     out: Path,
+    rate: int | None,
     bearer_token: str | None,
     context: ssl.SSLContext | None,
     max_message_bytes: int,
@@ -110,6 +119,7 @@ async def _receive(
         *listen,
         bearer_token=bearer_token,
         ssl=context,
+        sample_rate=rate,
         max_message_bytes=max_message_bytes,
         n_calls=calls,
     )

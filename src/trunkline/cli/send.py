@@ -80,7 +80,7 @@ def send(
 ) -> None:
     """Stream the WAV FILE in real time.
 
-    The file's sample rate must be the codec's, with one channel for each track.
+    A file of any sample rate is converted to the codec's; it has one channel for each track.
     """
     from trunkline.net import WavSource, stream  # here, so that --help needs no aiohttp
     from trunkline.net.tls import client_context
