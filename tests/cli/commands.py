@@ -74,11 +74,11 @@ def read_rest(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-def assert_others_read(path: Path, expected: bytes, channels: int) -> None:
+def assert_others_read(path: Path, expected: bytes, channels: int, sample_rate: int = 8000) -> None:
     """soundfile and sox see the same samples."""
     soundfile = pytest.importorskip("soundfile")
     samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
-    assert (rate, samples.shape[1], samples.tobytes()) == (8000, channels, expected)
+    assert (rate, samples.shape[1], samples.tobytes()) == (sample_rate, channels, expected)
     sox = shutil.which("sox")
     if sox is None:
         pytest.skip("sox is not installed; soundfile and wave agreed")

@@ -227,8 +227,10 @@ def test_without_a_certificate_only_loopback_is_quiet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--codec", "L16"], "speech.wav has 8000 Hz, L16@16000h@20i takes 16000 Hz: convert the file first"),
-        (["--track", "both"], "has 1 channel(s) for 2 track(s), inbound, outbound: stream it as inbound or"),
+        (
+            ["--track", "both"],
+            "speech.wav: 1 channel(s) for 2 track(s), inbound, outbound: stream it as inbound or",
+        ),
         (["--url", "ws://example.com/"], "ws://"),
         (["--url", "foo"], "not a WebSocket URL: the form is wss://HOST[:PORT]/PATH, got 'foo'"),
         (["--url", "ws://127.0.0.1:9/"], "cannot connect to 127.0.0.1:9: Connection refused"),
@@ -249,7 +251,7 @@ def test_stereo_needs_both_tracks(tmp_path: Path, capsys: pytest.CaptureFixture[
     wav.write(tmp_path / "s.wav", bytes(640), 8000, channels=2)
     failed = trunkline_here(capsys, "send", tmp_path / "s.wav", "--url", "ws://127.0.0.1:9/")
     assert failed.returncode == 1
-    assert "has 2 channel(s) for 1 track(s), inbound: stream it as both tracks" in failed.stderr
+    assert "2 channel(s) for 1 track(s), inbound: stream it as both tracks" in failed.stderr
 
 
 def test_what_is_no_wav_is_refused_and_debug_shows_where(

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.errors import FormatError
 from trunkline.formats import CodecSpec
 from trunkline.g711 import alaw_encode, ulaw_encode
+from trunkline.resample import Resampler
 from trunkline.track import Packetizer
 
 
@@ -37,6 +39,42 @@ def test_payloads_are_the_encoded_pcm(
     assert all(0 < len(payload) < packetizer.payload_bytes for payload in rest)
     assert b"".join(payloads + rest) == encoded
     assert packetizer.flush() == []
+
+
+@given(
+    rates=st.sampled_from([(24000, "PCMU"), (11025, "PCMA"), (8000, "L16@16000h"), (48000, "L16@24000h")]),
+    channels=st.integers(1, 2),
+    pieces=st.lists(st.integers(0, 1500), max_size=12),
+    seed=st.integers(0, 999),
+)
+def test_pcm_of_another_rate_is_resampled(
+    rates: tuple[int, str], channels: int, pieces: list[int], seed: int
+) -> None:
+    sample_rate, spec = rates[0], CodecSpec.parse(rates[1])
+    pcm = Random(seed).randbytes(2 * channels * sum(pieces))
+    resampler = Resampler(sample_rate, spec.sample_rate, channels=channels)
+    plain = Packetizer(spec, channels=channels)
+    wanted = plain.push(resampler.process(pcm) + (resampler.flush() if pcm else b"")) + plain.flush()
+    packetizer = Packetizer(spec, channels=channels, sample_rate=sample_rate)
+    payloads, at = [], 0
+    for n_samples in pieces:
+        payloads += packetizer.push(pcm[at : at + 2 * channels * n_samples])
+        at += 2 * channels * n_samples
+    assert payloads + packetizer.flush() == wanted
+    assert packetizer.flush() == []
+
+
+def test_a_refused_push_leaves_the_resampler_alone() -> None:
+    packetizer = Packetizer(CodecSpec.parse("PCMU"), sample_rate=24000)
+    with pytest.raises(ValueError, match="3 bytes"):
+        packetizer.push(bytes(3))
+    assert packetizer.flush() == []
+
+
+@pytest.mark.parametrize("sample_rate", [0, 3999, 192_001, -8000])
+def test_impossible_rates_are_refused(sample_rate: int) -> None:
+    with pytest.raises(FormatError, match=f"got {sample_rate} Hz"):
+        Packetizer(CodecSpec.parse("PCMU"), sample_rate=sample_rate)
 
 
 def little_endian(pcm: bytes) -> bytes:

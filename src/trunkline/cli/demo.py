@@ -34,12 +34,13 @@ def demo(seconds: float, fast: bool, out: Path, seed: int) -> None:
     exit code is 1 when they differ.
     """
     from trunkline.cli.live import RecordingView
-    from trunkline.net.demo import run_demo
+    from trunkline.net.demo import RECORDED_RATE, SAID_RATE, run_demo
     from trunkline.testing import conversation
 
     view = RecordingView()
     view.note(f"a call of {seconds:g} s, two speakers, PCMU over wss{'' if fast else ', in real time'}")
-    sides = conversation(seconds, seed=seed)
+    view.note(f"said at {SAID_RATE} Hz, sent at 8000 Hz, recorded at {RECORDED_RATE} Hz")
+    sides = conversation(seconds, SAID_RATE, seed=seed)
 
     async def run() -> "DemoResult":
         async with view:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trunkline import g711
 from trunkline.errors import RemoteProtocolError
-from trunkline.formats import CodecSpec
+from trunkline.formats import CodecSpec, whole_samples
 from trunkline.net.client import stream
 from trunkline.net.recording import CallRecording, CallRecordings
 from trunkline.net.server import serve
 from trunkline.net.tls import client_context, self_signed, server_context
+from trunkline.resample import Resampler
 from trunkline.stream import StreamReceiver, StreamSender
 from trunkline.track import TrackStats
 from trunkline.wav import WavReader
@@ -22,11 +23,13 @@ from trunkline.wav import WavReader
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
 
-__all__ = ["DemoResult", "run_demo"]
+__all__ = ["RECORDED_RATE", "SAID_RATE", "DemoResult", "run_demo"]
 
 CODEC: Final = CodecSpec("PCMU", 8000)
 TRACKS: Final = ("inbound", "outbound")
-PACKET_BYTES: Final = 2 * CODEC.samples_per_packet
+SAID_RATE: Final = 24_000  # what many synthesisers give
+RECORDED_RATE: Final = 16_000  # what many recognisers take
+PACKET_BYTES: Final = 2 * whole_samples(CODEC.ptime_ms, SAID_RATE)
 LOSS: Final = 0.02  # of the packets, left out on purpose
 MEASURED_RUNS: Final = 5
 
@@ -34,8 +37,9 @@ MEASURED_RUNS: Final = 5
 class DemoResult(NamedTuple):
     """What the receiving end counted, and how its recording compares with what was said.
 
-    `left_out` are the packets of each track that were not sent. Of the `compared` others, `wrong` are
-    not in the recording as PCMU gives them back, sample by sample.
+    `left_out` are the packets of each track that were not sent, `compared` the others. `wrong` counts the
+    stretches of a packet's length, those left out included, in which the recording is not, sample by
+    sample, what PCMU and the resamplers make of what was said.
     """
 
     path: Path
@@ -60,7 +64,7 @@ async def run_demo(
     seed: int = 0,
     on_start: Callable[[CallRecording], None] = lambda recording: None,
 ) -> DemoResult:
-    """Stream the two `sides` of a call (8 kHz s16) over wss into a stereo WAV in `directory`.
+    """Stream the two `sides` of a call (s16 at SAID_RATE) as PCMU over wss into a stereo WAV in `directory`.
 
     The certificate and the bearer token are made for this call; `seed` chooses the packets that are left
     out. Raises RemoteProtocolError when the receiving end refuses the stream, OSError when it cannot
@@ -74,7 +78,9 @@ async def run_demo(
     with tempfile.TemporaryDirectory() as keys:
         certificate, key = self_signed(keys)
         context = server_context(certificate, key)
-        async with serve(recordings, "127.0.0.1", 0, bearer_token=token, ssl=context) as server:
+        async with serve(
+            recordings, "127.0.0.1", 0, bearer_token=token, ssl=context, sample_rate=RECORDED_RATE
+        ) as server:
             client = client_context(certificate)
             sent = await stream(
                 server.url, sender, _chunks(sides), bearer_token=token, ssl=client, speed=speed
@@ -105,7 +111,7 @@ async def _measure(sides: tuple[bytes, bytes], left_out: set[tuple[str, int]], s
         messages += [message for track, pcm in chunk.items() for message in sender.media(pcm, track)]
     seconds = []
     for _ in range(MEASURED_RUNS):
-        receiver = StreamReceiver()
+        receiver = StreamReceiver(sample_rate=RECORDED_RATE)
         began = time.perf_counter()
         for message in messages:
             receiver.receive(message)
@@ -117,7 +123,9 @@ class _LossySender(StreamSender):
     """Leave packets out after they have been numbered, as a network would lose them."""
 
     def __init__(self, left_out: set[tuple[str, int]], seed: int) -> None:
-        super().__init__(CODEC, tracks=TRACKS, call_id="demo", stream_id=f"seed-{seed}")
+        super().__init__(
+            CODEC, sample_rate=SAID_RATE, tracks=TRACKS, call_id="demo", stream_id=f"seed-{seed}"
+        )
         self._left_out = left_out
         self._counts = dict.fromkeys(TRACKS, 0)
 
@@ -145,16 +153,28 @@ async def _chunks(sides: tuple[bytes, bytes]) -> AsyncIterator[dict[str, bytes]]
 
 
 def _compare(path: Path, sides: tuple[bytes, bytes], left_out: set[tuple[str, int]]) -> tuple[int, int]:
-    """Compare a recording, packet by packet, with what was said: packets compared, packets wrong."""
+    """Compare a recording with what was said: packets compared, stretches wrong."""
     with WavReader(path) as reader:
         samples = memoryview(reader.read()).cast("h")
+    step = 2 * whole_samples(CODEC.ptime_ms, RECORDED_RATE)
     compared = wrong = 0
     for channel, (track, side) in enumerate(zip(TRACKS, sides, strict=True)):
         recorded = samples[channel :: len(TRACKS)].tobytes()
-        said = g711.ulaw_decode(g711.ulaw_encode(side))
-        wrong += len(recorded) != len(said)
-        for packet, at in enumerate(range(0, len(said), PACKET_BYTES)):
-            if (track, packet) not in left_out:
-                compared += 1
-                wrong += recorded[at : at + PACKET_BYTES] != said[at : at + PACKET_BYTES]
-    return compared, wrong
+        expected = _as_recorded(side, {packet for name, packet in left_out if name == track})
+        compared += len(side) // PACKET_BYTES
+        wrong += len(recorded) != len(expected)
+        wrong += sum(
+            recorded[at : at + step] != expected[at : at + step] for at in range(0, len(expected), step)
+        )
+    return compared - len(left_out), wrong
+
+
+def _as_recorded(side: bytes, left_out: set[int]) -> bytes:
+    """Give what was said as the call brings it, in one piece; a packet that was left out is silence."""
+    down = Resampler(SAID_RATE, CODEC.sample_rate)
+    heard = bytearray(g711.ulaw_decode(g711.ulaw_encode(down.process(side) + down.flush())))
+    n_bytes = 2 * CODEC.samples_per_packet
+    for packet in left_out:
+        heard[packet * n_bytes : (packet + 1) * n_bytes] = bytes(n_bytes)
+    up = Resampler(CODEC.sample_rate, RECORDED_RATE)
+    return up.process(heard) + up.flush()

@@ -47,7 +47,8 @@ async def serve(
     A peer is let in when it asks for `path` and, where a `bearer_token` is given, sends it (else 401
     before the upgrade). The handler runs once the start message is there and owns its call only: when it
     raises, that call is closed with 1011 and logged, the others go on. `port` 0 takes a free one; frames
-    last `frame_ms` and have `sample_rate`, None for the stream's own; a longer message than `max_message_bytes` is refused with 1009 before it is read.
+    last `frame_ms` and have `sample_rate`, None for the stream's own; a longer message than
+    `max_message_bytes` is refused with 1009 before it is read.
     Once `n_calls` have been taken, further upgrades are refused with 503. What is refused is logged with
     the peer's address.
 

@@ -13,8 +13,9 @@ class Start(msgspec.Struct, frozen=True):
     """The stream begins.
 
     `tracks` are those the peer declared, () when it declared none; `dialect` is the one that it speaks
-    or that the receiver was told; `sample_rate` is that of the Frames, None where it is the format's. The ids and parameters are the peer's text: check them before they
-    become a part of a file name or a query.
+    or that the receiver was told; `sample_rate` is what the receiver was asked for, None for the format's.
+    The ids and parameters are the peer's text: check them before they become a part of a file name or a
+    query.
     """
 
     stream_id: str

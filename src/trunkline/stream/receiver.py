@@ -20,8 +20,9 @@ class StreamReceiver(Exclusive):
     """Read one media stream: SignalWire's messages or Twilio's, PCMU, PCMA or L16, either track or both.
 
     Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
-    their duration, 1 to 1,000 ms and a whole number of samples at the stream's rate and at theirs; `dialect`, "signalwire" or "twilio", None to tell it from the start message;
-    `max_message_bytes`, what one message may have in UTF-8.
+    their duration, 1 to 1,000 ms and a whole number of samples at the stream's rate and at theirs;
+    `dialect`, "signalwire" or "twilio", None to tell it from the start message; `max_message_bytes`, what
+    one message may have in UTF-8.
 
     After an error the state is as it was before the message, so the caller may go on.
 
