@@ -24,23 +24,30 @@ static uint8_t *random_payload(size_t n_bytes)
     return payload;
 }
 
+/* From a rate to its double: only the ratio counts. */
+static tl_resample_bank *double_rate;
+
 static tl_track_config random_config(void)
 {
     static const char *const names[] = {"PCMU", "PCMA", "L16"};
     static const uint32_t rates_hz[] = {4000, 8000, 11025, 48000, 192000};
+    const uint32_t rate_hz = rates_hz[random_below(5)];
     return (tl_track_config){
         .codec = tl_codec_find(names[random_below(3)]),
         .isa = tl_isa_best(),
-        .rate_hz = rates_hz[random_below(5)],
+        .rate_hz = rate_hz,
         .n_channels = 1 + (uint32_t)random_below(TL_TRACK_MAX_CHANNELS),
         .frame_samples = 1 + (uint32_t)random_below(MAX_FRAME_SAMPLES),
+        .bank = random_below(2) ? double_rate : NULL,
+        .frame_rate_hz = 2 * rate_hz,
     };
 }
 
 /* Take all that is pending: frames follow each other, none is short, nothing is written beside them. */
 static uint64_t take_all(tl_track *track, const tl_track_config *config, uint64_t *n_frames)
 {
-    const size_t n_bytes = (size_t)config->frame_samples * config->n_channels * sizeof(int16_t);
+    const uint32_t frame_samples = tl_track_frame_samples(config);
+    const size_t n_bytes = (size_t)frame_samples * config->n_channels * sizeof(int16_t);
     guarded frame = guarded_new(n_bytes, 0);
     uint64_t n_samples = 0;
     tl_track_kind kind;
@@ -51,7 +58,7 @@ static uint64_t take_all(tl_track *track, const tl_track_config *config, uint64_
         CHECK_GUARDS(&frame);
         CHECK_EQ_INT(info.kind, kind);
         if (kind == TL_TRACK_FRAME) {
-            CHECK_EQ_INT(info.n_samples, config->frame_samples);
+            CHECK_EQ_INT(info.n_samples, frame_samples);
             CHECK_EQ_INT(info.index, (*n_frames)++);
             n_samples += info.n_samples;
         } else {
@@ -100,7 +107,8 @@ static void test_hostile_packets(void)
     }
     const tl_track_stats *stats = tl_track_stats_of(track);
     CHECK_EQ_INT(stats->packets, 60);
-    CHECK(n_samples <= stats->bytes / config.codec->block_bytes + stats->concealed_samples);
+    const uint64_t n_laid = stats->bytes / config.codec->block_bytes + stats->concealed_samples;
+    CHECK(n_samples <= (config.bank ? 2 : 1) * n_laid);
     CHECK_GUARDS(&state);
     guarded_free(&state);
 }
@@ -108,7 +116,7 @@ static void test_hostile_packets(void)
 /* A copy of the state goes on as the original does. */
 static void test_copy(void)
 {
-    const tl_track_config config = {tl_codec_find("L16"), tl_isa_best(), 8000, 2, 160};
+    const tl_track_config config = {tl_codec_find("L16"), tl_isa_best(), 8000, 2, 160, NULL, 0};
     void *one_mem = check_alloc(tl_track_size(&config)), *two_mem = check_alloc(tl_track_size(&config));
     tl_track *one = tl_track_init(one_mem, &config);
     uint8_t *payload = random_payload(639); /* leaves 159 samples and three odd bytes */
@@ -131,10 +139,44 @@ static void test_copy(void)
     free(two_mem);
 }
 
+/* A finish brings what the filter holds, whatever the frames' length, and leaves a track that begins anew. */
+static void test_finish_resampled(void)
+{
+    const uint32_t frame_samples = 1 + (uint32_t)random_below(MAX_FRAME_SAMPLES);
+    const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, frame_samples,
+                                    double_rate,           16000};
+    void *mem = check_alloc(tl_track_size(&config));
+    tl_track *track = tl_track_init(mem, &config);
+    guarded frame = guarded_new(2 * frame_samples * sizeof(int16_t), 0);
+    for (int round = 0; round < 3; round++) {
+        const size_t n_bytes = 1 + random_below(300);
+        uint8_t *payload = random_payload(n_bytes);
+        uint64_t n_samples = 0;
+        tl_track_put(track, payload, n_bytes, round, 0); /* the next in sequence is laid, whatever its time */
+        bool finished = false;
+        while (!finished || tl_track_pending(track) != TL_TRACK_NOTHING) {
+            if (tl_track_pending(track) == TL_TRACK_NOTHING) {
+                tl_track_finish(track);
+                finished = true;
+            }
+            tl_track_info info;
+            tl_track_take(track, (int16_t *)(void *)frame.data, &info);
+            CHECK_GUARDS(&frame);
+            n_samples += info.n_samples;
+        }
+        CHECK_EQ_INT(n_samples, 2 * n_bytes + tl_resample_delay(double_rate));
+        free(payload);
+        tl_track_finish(track);
+        CHECK_EQ_INT(tl_track_pending(track), TL_TRACK_NOTHING);
+    }
+    guarded_free(&frame);
+    free(mem);
+}
+
 /* Ten seconds of gap cost no more memory than a frame, and are laid to the sample. */
 static void test_longest_gap(void)
 {
-    const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, 160};
+    const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, 160, NULL, 0};
     void *mem = check_alloc(tl_track_size(&config));
     tl_track *track = tl_track_init(mem, &config);
     uint64_t n_frames = 0;
@@ -184,14 +226,18 @@ static void test_packetizer(void)
 
 int main(void)
 {
+    double_rate = tl_resample_bank_init(check_alloc(tl_resample_bank_size(8000, 16000, TL_RESAMPLE_VOICE)), 8000,
+                                        16000, TL_RESAMPLE_VOICE);
     for (random_state = 1; random_state <= 200;) {
         const uint64_t seed = random_state;
         test_hostile_packets();
         random_state = seed;
         test_packetizer();
+        test_finish_resampled();
         random_state = seed + 1;
     }
     test_copy();
     test_longest_gap();
+    free(double_rate);
     return check_report();
 }

@@ -277,6 +277,8 @@ void tl_track_drop(tl_track *track)
     track->discontinuity = false;
     track->n_payload = 0;
     track->n_ending = 0;
+    track->n_laid -= (int64_t)track->n_padded;
+    track->n_padded = 0;
 }
 
 tl_track_kind tl_track_pending(const tl_track *track)
