@@ -17,7 +17,9 @@ NAMES = ("855c3602-c321-47b5-b3ac-92eae5ee145d_c3ce6362-94c8-4e3a-8c49-a7c6ed4bc
 def a_recording(name: str, packets: int = 5_000) -> CallRecording:
     stats = SimpleNamespace(packets=packets, lost=12, late=3, discontinuities=0)
     start = SimpleNamespace(
-        media_format=SimpleNamespace(codec="PCMU", sample_rate=8000), tracks=("inbound", "outbound")
+        media_format=SimpleNamespace(codec="PCMU", sample_rate=8000),
+        sample_rate=None,
+        tracks=("inbound", "outbound"),
     )
     call = SimpleNamespace(
         stats={"inbound": stats, "outbound": stats}, start=start, peer="127.0.0.1:1", error=None

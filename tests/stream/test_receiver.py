@@ -12,6 +12,7 @@ from tests.reference import stream as reference
 from tests.reference.stream import Platform, samples_of
 from trunkline.errors import ConcurrentUseError, FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.formats import MediaFormat
+from trunkline.resample import Resampler
 from trunkline.stream import (
     Cleared,
     Discontinuity,
@@ -22,8 +23,10 @@ from trunkline.stream import (
     Start,
     Stop,
     StreamReceiver,
+    StreamSender,
     Unknown,
 )
+from trunkline.testing import tone
 
 FORMATS = [("PCMU", 8000), ("PCMA", 8000), ("L16", 16000), ("L16", 24000)]
 DIALECTS = ["signalwire", "twilio"]
@@ -144,6 +147,35 @@ def test_transcript(transcript: str, dialect: str, tracks: tuple[str, ...], dtmf
     assert receiver.ended
     assert list(receiver.stats) == list(tracks)
     assert (receiver.stats["inbound"].packets, receiver.stats["inbound"].bytes) == (1, 8)
+
+
+def test_frames_have_the_asked_rate_and_come_no_later() -> None:
+    plain, receiver = StreamReceiver(), StreamReceiver(sample_rate=16000)
+    sender = StreamSender("PCMU", tracks=("inbound", "outbound"))
+    for message in sender.start():
+        events = receiver.receive(message)
+        plain.receive(message)
+    assert [event.sample_rate for event in events if isinstance(event, Start)] == [16000]
+    resamplers = {track: Resampler(8000, 16000) for track in sender.tracks}
+    for track in sender.tracks * 3:
+        for message in sender.media(tone(0.06, 1000), track):
+            frames, wanted = receiver.receive(message), plain.receive(message)
+            assert len(frames) == len(wanted) == 1
+            for frame, want in zip(frames, wanted, strict=True):
+                assert isinstance(frame, Frame)
+                assert isinstance(want, Frame)
+                assert bytes(frame) == resamplers[track].process(want)
+                assert (frame.sample_rate, frame.timestamp_ms) == (16000, want.timestamp_ms - 2.375)
+    *tails, _ = receiver.receive(sender.stop()[-1])
+    assert [bytes(tail) for tail in tails if isinstance(tail, Frame)] == [
+        resamplers[track].flush() for track in sender.tracks
+    ]
+
+
+@pytest.mark.parametrize(("sample_rate", "frame_ms"), [(3999, 20), (192_001, 20), (11025, 20), (22050, 10)])
+def test_impossible_rates_are_refused(sample_rate: int, frame_ms: int) -> None:
+    with pytest.raises(FormatError, match=str(sample_rate)):
+        StreamReceiver(sample_rate=sample_rate, frame_ms=frame_ms)
 
 
 def test_dialect_that_is_given_wins() -> None:
