@@ -54,8 +54,7 @@ static size_t lay_out(tl_resample_bank *bank, const tl_design *design, uint32_t 
         periods = min_u32(periods, TL_RESAMPLE_OUTPUT_MAX / period - spare);
         bank->row_floats = bank->row_history + periods + spare;
         bank->block = (periods - 1) * down;
-        return sizeof *bank + (size_t)(up + 2) / 2 * 2 * sizeof(uint32_t)
-               + (size_t)n_taps * up * sizeof(tl_resample_tap);
+        return sizeof *bank + up * sizeof(tl_resample_phase) + (size_t)n_taps * up * sizeof(tl_resample_tap);
     }
     bank->n_phases = up;
     bank->n_taps = whole_vectors(n_taps);
@@ -85,6 +84,14 @@ static void divide_taps(tl_resample_tap *taps, size_t n, double divisor)
         taps[i].gain = (float)(taps[i].gain / divisor);
 }
 
+/* How far the input that is i samples older than the newest of output k lies from column 0 of row 0. */
+static int32_t tap_offset(const tl_resample_bank *bank, int64_t newest, int64_t i)
+{
+    const int64_t down = bank->down, age = i > newest ? (i - newest + down - 1) / down : 0; /* in periods */
+    const int64_t row = newest - i + age * down;
+    return (int32_t)(row * bank->row_floats - age);
+}
+
 static void fill_across(tl_resample_bank *bank, const tl_design *design)
 {
     tl_resample_tap *const taps = (tl_resample_tap *)tl_resample_taps(bank);
@@ -93,24 +100,33 @@ static void fill_across(tl_resample_bank *bank, const tl_design *design)
     uint32_t n = 0;
     for (int64_t k = 0; k < up; k++) { /* the outputs of a period */
         const int64_t newest = k * down / up, phase = k * down % up - centre;
+        const bool symmetric = 2 * phase % up == 0;
         double sum = 0.0;
-        bank->first_tap[k] = n;
-        for (int64_t i = 0; i * up + phase <= centre; i++) {
+        bank->phases[k].pairs = n;
+        bank->phases[k].singles = n;
+        for (int64_t i = 0; i * up + phase <= (symmetric ? 0 : centre); i++) {
             if (i % TL_DESIGN_LANES == 0)
                 tl_design_at(design, i * up + phase, up, max_u32(bank->up, bank->down), gains);
             const double gain = gains[i % TL_DESIGN_LANES];
             if (gain == 0.0)
                 continue;
-            const int64_t age = i > newest ? (i - newest + down - 1) / down : 0; /* in periods */
-            const int64_t row = newest - i + age * down;
-            taps[n++] = (tl_resample_tap){(float)gain, (int32_t)(row * bank->row_floats - age)};
+            const int64_t mirror = -2 * phase / up - i;
+            taps[n++] = (tl_resample_tap){
+                .gain = (float)gain,
+                .offset = tap_offset(bank, newest, i),
+                .mirror = tap_offset(bank, newest, mirror),
+            };
             sum += gain;
+            if (symmetric && mirror != i) {
+                bank->phases[k].singles = n;
+                sum += gain;
+            }
         }
+        bank->phases[k].end = n;
         if (each_phase_alike(bank))
-            divide_taps(taps + bank->first_tap[k], n - bank->first_tap[k], sum);
+            divide_taps(taps + bank->phases[k].pairs, n - bank->phases[k].pairs, sum);
         total += sum;
     }
-    bank->first_tap[up] = n;
     if (!each_phase_alike(bank))
         divide_taps(taps, n, total / (double)up);
 }
@@ -121,30 +137,52 @@ static void divide_gains(float *gains, size_t n, double divisor)
         gains[i] = (float)(gains[i] / divisor);
 }
 
-static void fill_along(tl_resample_bank *bank, const tl_design *design)
+/* The row of one phase, the newest input last; returns the sum. */
+static double fill_row(const tl_resample_bank *bank, const tl_design *design, int64_t phase, float *row)
 {
     const int64_t up = bank->up, n_phases = bank->n_phases, centre = (int64_t)bank->delay * bank->down;
     const int64_t period = max_u32(bank->up, bank->down);
     const size_t n_taps = bank->n_taps;
-    float *const first_row = (float *)tl_resample_gains(bank), *row = first_row;
-    double gains[TL_DESIGN_LANES], total = 0.0;
-    for (int64_t phase = 0; phase < n_phases + bank->interpolated; phase++, row += n_taps) {
-        double sum = 0.0;
-        for (size_t i = 0; i < n_taps; i += TL_DESIGN_LANES) {
-            tl_design_at(design, (phase + (int64_t)i * n_phases) * up - centre * n_phases, up * n_phases,
-                         period * n_phases, gains);
-            for (size_t j = 0; j < TL_DESIGN_LANES; j++) {
-                sum += gains[j];
-                row[n_taps - 1 - i - j] = (float)gains[j];
-            }
+    double gains[TL_DESIGN_LANES], sum = 0.0;
+    for (size_t i = 0; i < n_taps; i += TL_DESIGN_LANES) {
+        tl_design_at(design, (phase + (int64_t)i * n_phases) * up - centre * n_phases, up * n_phases,
+                     period * n_phases, gains);
+        for (size_t j = 0; j < TL_DESIGN_LANES; j++) {
+            sum += gains[j];
+            row[n_taps - 1 - i - j] = (float)gains[j];
         }
+    }
+    return sum;
+}
+
+/* Tap i of one phase is tap `last` - i of its mirror image. */
+static void mirror_row(const float *row, int64_t n_taps, int64_t last, float *out)
+{
+    for (int64_t i = 0; i < n_taps; i++)
+        out[n_taps - 1 - i] = last >= i && last - i < n_taps ? row[n_taps - 1 - (last - i)] : 0.0f;
+}
+
+static void fill_along(tl_resample_bank *bank, const tl_design *design)
+{
+    const int64_t up = bank->up, n_taps = bank->n_taps, n_rows = bank->n_phases + bank->interpolated;
+    const int64_t twice_centre = 2 * (int64_t)bank->delay * bank->down;
+    float *const gains = (float *)tl_resample_gains(bank);
+    double total = 0.0;
+    for (int64_t phase = 0; phase < n_rows; phase++) {
+        const int64_t mirror = bank->interpolated ? phase : (twice_centre - phase) % up;
+        if (mirror < phase) /* came with it */
+            continue;
+        float *const row = gains + phase * n_taps;
+        const double sum = fill_row(bank, design, phase, row);
         if (each_phase_alike(bank))
-            divide_gains(row, n_taps, sum);
-        if (phase < n_phases)
-            total += sum;
+            divide_gains(row, (size_t)n_taps, sum);
+        if (mirror > phase)
+            mirror_row(row, n_taps, (twice_centre - phase) / up, gains + mirror * n_taps);
+        if (phase < bank->n_phases)
+            total += mirror > phase ? 2.0 * sum : sum;
     }
     if (!each_phase_alike(bank))
-        divide_gains(first_row, (size_t)(row - first_row), total / (double)n_phases);
+        divide_gains(gains, (size_t)(n_rows * n_taps), total / (double)bank->n_phases);
 }
 
 size_t tl_resample_bank_size(uint32_t in_hz, uint32_t out_hz, tl_resample_quality quality)

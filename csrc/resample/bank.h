@@ -12,11 +12,17 @@
 #define TL_RESAMPLE_INPUT_MAX 8192
 #define TL_RESAMPLE_OUTPUT_MAX 4096
 
-/* A coefficient that is not zero, and where its input lies from that of the output, in floats. */
+/* A coefficient that is not zero, and where its input lies from that of the output, in floats. In a pair, the
+ * filter's other half has the same coefficient for the input at `mirror`. */
 typedef struct tl_resample_tap {
     float gain;
-    int32_t offset;
+    int32_t offset, mirror;
 } tl_resample_tap;
+
+/* The taps of one output of a period: pairs, then single ones. */
+typedef struct tl_resample_phase {
+    uint32_t pairs, singles, end; /* indices into the bank's taps */
+} tl_resample_phase;
 
 struct tl_resample_bank {
     uint32_t up, down; /* coprime */
@@ -32,18 +38,18 @@ struct tl_resample_bank {
     uint32_t n_phases;     /* up, or fewer when interpolated */
     bool interpolated;     /* there is one phase more, which ends the last interval */
     uint32_t n_taps;       /* of a phase, in whole vectors; the zeros come first, at the oldest inputs */
-    uint32_t first_tap[];  /* across: of each phase, and the end; then the taps. Else the gains, as floats */
+    tl_resample_phase phases[]; /* across: `up` of them, then the taps. Else the gains, as floats */
 };
 
 static inline const tl_resample_tap *tl_resample_taps(const tl_resample_bank *bank)
 {
-    return (const tl_resample_tap *)(bank->first_tap + (bank->up + 2) / 2 * 2);
+    return (const tl_resample_tap *)(bank->phases + bank->up);
 }
 
 static inline const float *tl_resample_gains(const tl_resample_bank *bank)
 {
     const uintptr_t vector_bytes = TL_RESAMPLE_LANES * sizeof(float);
-    return (const float *)(((uintptr_t)bank->first_tap + vector_bytes - 1) / vector_bytes * vector_bytes);
+    return (const float *)(((uintptr_t)bank->phases + vector_bytes - 1) / vector_bytes * vector_bytes);
 }
 
 #endif

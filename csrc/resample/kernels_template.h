@@ -24,13 +24,19 @@ INLINE vector all(float x)
 }
 
 /* As many independent sums as lanes hide the time that an addition takes. */
-INLINE void sum_across(const tl_resample_tap *taps, size_t n_taps, const float *x, float *out,
+INLINE void sum_across(const tl_resample_tap *taps, const tl_resample_phase *phase, const float *x, float *out,
                        const int lanes)
 {
     vector sums[4 * LANES / WIDTH];
     for (int i = 0; i < lanes / WIDTH; i++)
         sums[i] = (vector){0};
-    for (size_t t = 0; t < n_taps; t++) {
+    for (size_t t = phase->pairs; t < phase->singles; t++) {
+        const vector gain = all(taps[t].gain);
+        const float *src = x + taps[t].offset, *mirror = x + taps[t].mirror;
+        for (int i = 0; i < lanes / WIDTH; i++)
+            sums[i] += gain * (load(src + i * WIDTH) + load(mirror + i * WIDTH));
+    }
+    for (size_t t = phase->singles; t < phase->end; t++) {
         const vector gain = all(taps[t].gain);
         const float *src = x + taps[t].offset;
         for (int i = 0; i < lanes / WIDTH; i++)
@@ -40,14 +46,15 @@ INLINE void sum_across(const tl_resample_tap *taps, size_t n_taps, const float *
         *(unaligned *)(out + i * WIDTH) = sums[i];
 }
 
-static void across(const tl_resample_tap *taps, size_t n_taps, const float *x, float *out, size_t n_lanes)
+static void across(const tl_resample_tap *taps, const tl_resample_phase *phase, const float *x, float *out,
+                   size_t n_lanes)
 {
     for (; n_lanes >= 4 * LANES; n_lanes -= 4 * LANES, x += 4 * LANES, out += 4 * LANES)
-        sum_across(taps, n_taps, x, out, 4 * LANES);
+        sum_across(taps, phase, x, out, 4 * LANES);
     for (; n_lanes >= 2 * LANES; n_lanes -= 2 * LANES, x += 2 * LANES, out += 2 * LANES)
-        sum_across(taps, n_taps, x, out, 2 * LANES);
+        sum_across(taps, phase, x, out, 2 * LANES);
     if (n_lanes)
-        sum_across(taps, n_taps, x, out, LANES);
+        sum_across(taps, phase, x, out, LANES);
 }
 
 #define SHUFFLE(a, b, ...) __builtin_shufflevector((a), (b), __VA_ARGS__)

@@ -127,8 +127,7 @@ static void filter_across(const tl_resampler *resampler, const block *b, float *
     const uint32_t n_columns = (end + up - 1) / up;
     const uint32_t n_lanes = (n_columns + TL_RESAMPLE_LANES - 1) / TL_RESAMPLE_LANES * TL_RESAMPLE_LANES;
     for (uint32_t k = 0; k < up; k++)
-        resampler->kernels->across(tl_resample_taps(bank) + bank->first_tap[k],
-                                   bank->first_tap[k + 1] - bank->first_tap[k], rows + skipped,
+        resampler->kernels->across(tl_resample_taps(bank), &bank->phases[k], rows + skipped,
                                    spare + k * n_lanes, n_lanes);
     for (size_t row = 0; row < bank->down; row++)
         memcpy(history + row * kept, work + row * row_floats + n_periods, kept * sizeof *history);

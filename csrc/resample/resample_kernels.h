@@ -6,8 +6,10 @@
 
 /* Counts of `lanes` are whole multiples of TL_RESAMPLE_LANES. Pointers to float are aligned as floats are. */
 typedef struct tl_resample_kernels {
-    /* out[i] = the sum of gain * x[i + offset], tap after tap. */
-    void (*across)(const tl_resample_tap *taps, size_t n_taps, const float *x, float *out, size_t n_lanes);
+    /* out[i] = the sum of gain * (x[i + offset] + x[i + mirror]), pair after pair, and of gain * x[i + offset],
+     * tap after tap. */
+    void (*across)(const tl_resample_tap *taps, const tl_resample_phase *phase, const float *x, float *out,
+                   size_t n_lanes);
     /* The outputs from `position` on, in 1 / up of an input sample from x[0]; before it lies n_taps - 1. */
     void (*along)(const tl_resample_bank *bank, const float *x, uint64_t position, float *out, size_t n);
     /* Deal n periods of n_rows samples each to rows that are row_floats apart, and back. */

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 Signal = NDArray[np.float64]
 
 HALF_PERIODS = {"fast": 8.1, "voice": 19.0, "high": 71.0}
-CUTOFF = {"fast": 0.954, "voice": 1.0, "high": 0.951}
+CUTOFF = {"fast": 0.9539, "voice": 1.0, "high": 0.951}
 KAISER_BETA = {"voice": 8.7, "high": 10.6}
-FAST_WINDOW = (0.0678, 0.21691, 0.44769, 0.09921, 0.16838)  # by powers of 1 - (time / half)^2
+FAST_WINDOW = (0.06551, 0.24196, 0.35558, 0.27882, -0.00086, 0.05899)  # by powers of 1 - (time / half)^2
 
 
 def filter_at(quality: str, time: Signal) -> Signal:

@@ -126,3 +126,24 @@ def test_impulse_is_symmetric_about_the_delay(quality: str, in_rate: int, out_ra
     before, after = response[:delay][::-1], response[delay + 1 : 2 * delay + 1]
     assert np.abs(response).argmax() == delay
     assert np.abs(before - after).max() < 1e-5
+
+
+@promises
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if max(pair) % min(pair) == 0])
+def test_whole_response_holds_the_promise(quality: str, pair: tuple[int, int]) -> None:
+    promise = PROMISES[quality]
+    in_rate, out_rate = pair
+    step = max(1, in_rate // out_rate)
+    resampler = Resampler(in_rate, out_rate, quality=quality, sample_format="f32")
+    n_samples = 3 * (resampler.delay_samples + 1) * step
+    parts = []
+    for place in range(step):  # each input of a period meets coefficients of its own
+        impulse = np.zeros(n_samples, np.float32)
+        impulse[step - 1 - place] = 1
+        parts.append(np.frombuffer(resampler.process(impulse), np.float32).astype(float))
+        resampler.reset()
+    response = np.stack(parts, axis=1).ravel()
+    gain_db = 20 * np.log10(np.abs(np.fft.rfft(response, 1 << 16)) / max(1, out_rate // in_rate) + 1e-12)
+    in_n = np.linspace(0, max(pair) / min(pair), len(gain_db))  # frequencies, in units of N
+    assert abs(gain_db[in_n <= promise.passband]).max() <= promise.ripple_db
+    assert gain_db[in_n >= promise.stopband].max() <= -promise.rejection_db
