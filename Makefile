@@ -52,7 +52,9 @@ check: build
 	MYPYPATH=src python -m mypy.stubtest trunkline._native trunkline.audioop --allowlist tests/packaging/stubtest-allowlist.txt --ignore-unused-allowlist
 
 bench: build
+	.ci/packages optional libspeexdsp1
 	python benchmarks/bench_g711.py
+	python benchmarks/bench_audioop.py
 	python benchmarks/bench_resample.py
 	cmake --preset release >/dev/null && cmake --build --preset release >/dev/null
 	build/c-release/csrc/bench_g711

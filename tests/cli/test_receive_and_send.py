@@ -276,6 +276,15 @@ def test_stereo_needs_both_tracks(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "2 channel(s) for 1 track(s), inbound: stream it as both tracks" in failed.stderr
 
 
+def test_a_rate_that_nothing_converts_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wav.write(tmp_path / "slow.wav", bytes(640), 3999)
+    failed = trunkline_here(capsys, "send", tmp_path / "slow.wav", "--url", "ws://127.0.0.1:9/")
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        f"error: {tmp_path / 'slow.wav'}: in_rate: takes 4000 to 192000 Hz, got 3999 Hz\n"
+    )
+
+
 def test_what_is_no_wav_is_refused_and_debug_shows_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -305,6 +314,8 @@ def test_what_is_no_wav_is_refused_and_debug_shows_where(
         ["receive", "--listen", "8765"],
         ["receive", "--listen", "127.0.0.1:99999"],
         ["receive", "--key", sys.executable],
+        ["receive", "--rate", "3999"],
+        ["receive", "--rate", "192001"],
         ["nothing"],
     ],
 )

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.net.endpoints import Seen, call_messages, close_of, connect, pcm_of, received_directly, run, send
-from trunkline.errors import LocalProtocolError, PayloadError, RemoteProtocolError
+from trunkline import g711
+from trunkline.errors import FormatError, LocalProtocolError, PayloadError, RemoteProtocolError
 from trunkline.net import Call, serve
 from trunkline.net.call import REASON_BYTES_MAX, _short
+from trunkline.resample import Resampler
 from trunkline.stream import Frame, Start, StreamSender
 from trunkline.testing import speech_like
 
@@ -36,6 +38,32 @@ def test_a_handler_sees_what_a_receiver_gives() -> None:
         assert pcm_of(events) == pcm_of(expected)
         assert call.error is None
         assert call.stats["inbound"].packets == 51
+
+    run(main())
+
+
+def test_frames_have_the_rate_that_the_server_was_given() -> None:
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen, sample_rate=16000) as server:
+            for call_id in ("call-1", "call-2"):  # each has resamplers of its own
+                async with connect(server) as socket:
+                    await send(socket, call_messages(call_id, PCM))
+                    assert await close_of(socket) == (1000, "")
+        resampler = Resampler(8000, 16000)
+        expected = resampler.process(g711.ulaw_decode(g711.ulaw_encode(PCM))) + resampler.flush()
+        for events in seen.events.values():
+            assert {event.sample_rate for event in events if isinstance(event, Frame)} == {16000}
+            assert pcm_of(events) == expected
+
+    run(main())
+
+
+def test_an_impossible_rate_is_refused_before_anybody_calls() -> None:
+    async def main() -> None:
+        with pytest.raises(FormatError, match="3999 Hz"):
+            async with serve(Seen(), sample_rate=3999):
+                pytest.fail("it listens")
 
     run(main())
 

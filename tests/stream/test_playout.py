@@ -75,6 +75,19 @@ def test_each_packet_leaves_at_its_deadline() -> None:
     assert (playout.queued_ms, playout.played_ms) == (0, 120)
 
 
+def test_pcm_of_another_rate_has_the_same_deadlines() -> None:
+    sender = StreamSender("PCMU", sample_rate=48000)
+    sender.start()
+    playout = Playout(sender)
+    playout.play(bytes(2 * 48 * 50))
+    assert said(playout.due(500)) == ["i1"]
+    assert (playout.queued_ms, playout.played_ms) == (30, 20)
+    playout.finish()
+    # The rest, 10 ms and what the filter holds, is one short packet.
+    assert run(playout, 1000) == [(520, "i2"), (540, "i3"), (560, "stop")]
+    assert playout.played_ms == 50
+
+
 def test_lead() -> None:
     playout = made(lead_ms=100)
     playout.play(pcm(400))

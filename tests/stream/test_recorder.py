@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import MediaFormat
+from trunkline.resample import Resampler
 from trunkline.stream import Discontinuity, Dtmf, Frame, Recorder, Start, Stop, StreamReceiver, StreamSender
+from trunkline.testing import tone
 
 BOTH = ("inbound", "outbound")
 CHANNEL = {"inbound": 0, "outbound": 1}
@@ -224,6 +226,23 @@ def test_from_messages(tmp_path: Path) -> None:
             for event in receiver.receive(message):
                 recorder.write(event)
     assert np.array_equal(read(tmp_path / "call.wav"), [said["inbound"], said["outbound"]])
+
+
+def test_a_receivers_rate_is_the_files(tmp_path: Path) -> None:
+    said = {track: tone(0.5, 440) for track in BOTH}
+    sender, receiver = StreamSender("L16@8000h", tracks=BOTH), StreamReceiver(sample_rate=48000)
+    messages = sender.start()
+    for track in BOTH:
+        messages += sender.media(said[track], track)
+    with Recorder(tmp_path / "call.wav") as recorder:
+        for message in messages + sender.stop():
+            for event in receiver.receive(message):
+                recorder.write(event)
+    with wave.open(str(tmp_path / "call.wav")) as file:
+        assert file.getframerate() == 48000
+    resampler = Resampler(8000, 48000)
+    channels = [np.frombuffer(resampler.process(said[track]) + resampler.flush(), np.int16) for track in BOTH]
+    assert np.array_equal(read(tmp_path / "call.wav"), channels)
 
 
 def test_order_of_events(tmp_path: Path) -> None:

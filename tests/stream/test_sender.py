@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from tests.reference import stream as reference
 from tests.reference.stream import samples_of
+from trunkline import g711
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import CodecSpec, MediaFormat
+from trunkline.resample import Resampler
 from trunkline.stream import Dtmf, Event, Frame, Mark, Start, Stop, StreamReceiver, StreamSender
+from trunkline.testing import speech_like
 
 FORMATS = ["PCMU", "PCMA", "PCMU@8000h@30i", "L16", "L16@24000h@40i", "L16@11025h@40i"]
 DIALECTS = ["signalwire", "twilio"]
@@ -185,6 +188,20 @@ def test_flush_sends_a_short_packet() -> None:
     assert sum(len(bytes(event)) for event in events if isinstance(event, Frame)) == 2 * 330
 
 
+def test_pcm_of_another_rate_is_resampled_at_once() -> None:
+    pcm = speech_like(0.2, 24000)
+    sender, resampler = StreamSender("PCMU", sample_rate=24000), Resampler(24000, 8000)
+    assert (sender.sample_rate, sender.format.sample_rate) == (24000, 8000)
+    sender.start()
+    for i in range(0, len(pcm), 960):
+        (message,) = read(sender.media(pcm[i : i + 960]))
+        payload = base64.b64decode(message["media"]["payload"])
+        assert payload == g711.ulaw_encode(resampler.process(pcm[i : i + 960]))
+        assert message["media"]["timestamp"] == str(i // 960 * 20)
+    tail, _ = read(sender.stop())
+    assert base64.b64decode(tail["media"]["payload"]) == g711.ulaw_encode(resampler.flush())
+
+
 def test_properties() -> None:
     spec = CodecSpec("PCMA", 8000, 40)
     sender = StreamSender(spec, dialect="twilio", tracks=["outbound", "inbound"])
@@ -202,6 +219,9 @@ def test_properties() -> None:
         {"format": "G722"},
         {"format": "PCM"},
         {"format": "PCMU@8000"},
+        {"sample_rate": 3999},
+        {"sample_rate": 192_001},
+        {"sample_rate": 11025},  # 20 ms are no whole number of samples
         {"dialect": "morse"},
         {"tracks": []},
         {"tracks": ["sideways"]},
