@@ -1,0 +1,46 @@
+from libc.stdint cimport int32_t, uint32_t
+
+
+cdef extern from "trunkline/opus.h":
+    enum:
+        TL_OPUS_MAX_CHANNELS
+        TL_OPUS_MAX_PACKET_MS
+        TL_OPUS_FRAME_BYTES_MAX
+
+    ctypedef struct tl_opus_library:
+        const char *(*version)()
+        const char *(*strerror)(int code)
+        int (*encoder_init)(void *state, int32_t rate_hz, int n_channels, int application)
+        int (*encoder_ctl)(void *state, int request, ...) nogil
+        int (*decoder_ctl)(void *state, int request, ...) nogil
+        bint has_pcm24
+
+    ctypedef struct tl_opus_decoder:
+        pass
+
+    bint tl_opus_open(tl_opus_library *library, const char *path, char *reason, size_t reason_bytes)
+    bint tl_opus_built_in(tl_opus_library *library)
+    bint tl_opus_path(const tl_opus_library *library, char *path, size_t path_bytes)
+
+    size_t tl_opus_encoder_size(const tl_opus_library *library, uint32_t n_channels) nogil
+    size_t tl_opus_packet_bytes_max(uint32_t rate_hz, size_t n_samples) nogil
+    int32_t tl_opus_encode(const tl_opus_library *library, void *state, uint32_t n_channels, const void *pcm,
+                           bint is_float, size_t n_samples, void *packet, size_t n_bytes_max) nogil
+
+    size_t tl_opus_decoder_size(const tl_opus_library *library, uint32_t n_channels) nogil
+    tl_opus_decoder *tl_opus_decoder_init(void *mem, const tl_opus_library *library, uint32_t rate_hz,
+                                          uint32_t n_channels) nogil
+    void *tl_opus_decoder_state(tl_opus_decoder *decoder) nogil
+    int32_t tl_opus_decode(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
+                           bint is_float, size_t n_samples) nogil
+    int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bint is_float, size_t n_samples) nogil
+    size_t tl_opus_fec_samples(const tl_opus_decoder *decoder, const void *packet, size_t n_bytes) nogil
+    int32_t tl_opus_decode_fec(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
+                               bint is_float) nogil
+
+
+cdef class Library:
+    cdef tl_opus_library table
+
+
+cdef Library loaded()

@@ -1,0 +1,26 @@
+"""Opus (RFC 6716): packets made, decoded, recovered and looked into, by libopus or without it.
+
+Nothing here loads libopus before an Encoder or a Decoder is made. Times are samples per channel unless a name
+says ms.
+"""
+
+from trunkline._native.opus import Decoder, Encoder, Recovery, decode_many, encode_many
+from trunkline.opus.library import LibraryInfo, library
+from trunkline.opus.packet import PacketInfo, Repacketizer, join, packet_info, pad, split, unpad
+
+__all__ = [
+    "Decoder",
+    "Encoder",
+    "LibraryInfo",
+    "PacketInfo",
+    "Recovery",
+    "Repacketizer",
+    "decode_many",
+    "encode_many",
+    "join",
+    "library",
+    "packet_info",
+    "pad",
+    "split",
+    "unpad",
+]
