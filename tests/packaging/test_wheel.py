@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-STEMS = ["_buffer", "cpu", "g711", "audioop", "resample", "base64", "frame", "track"]
+STEMS = ["_buffer", "cpu", "g711", "audioop", "opus", "opus_packet", "resample", "base64", "frame", "track"]
 
 
 @pytest.fixture(scope="module")
