@@ -43,7 +43,7 @@ static double bench_memcpy(void)
 /* n_first samples come before the packets: 0 gives whole frames, 80 frames of two halves. */
 static double bench_track(const tl_codec *codec, tl_isa isa, size_t n_first)
 {
-    const tl_track_config config = {codec, isa, 8000, 1, PACKET_SAMPLES, NULL, 0};
+    const tl_track_config config = {codec, isa, 8000, 1, PACKET_SAMPLES, NULL, 0, NULL};
     void *mem = malloc(tl_track_size(&config));
     if (!mem)
         exit(EXIT_FAILURE);
@@ -69,7 +69,7 @@ static double bench_track(const tl_codec *codec, tl_isa isa, size_t n_first)
 
 static double bench_packetizer(const tl_codec *codec, tl_isa isa)
 {
-    const tl_packetizer_config config = {codec, isa, 1, PACKET_SAMPLES};
+    const tl_packetizer_config config = {codec, isa, 1, PACKET_SAMPLES, 0, NULL, NULL};
     void *mem = malloc(tl_packetizer_size(&config));
     if (!mem)
         exit(EXIT_FAILURE);

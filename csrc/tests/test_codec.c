@@ -91,7 +91,7 @@ int main(void)
         for (size_t n_bytes = 0; n_bytes < 9; n_bytes++)
             CHECK_EQ_INT(codec->duration("", n_bytes), n_bytes / codec->block_bytes);
     }
-    static const char *const unknown[] = {"", "pcmu", "PCM", "PCMUX", "L160", "OPUS"};
+    static const char *const unknown[] = {"", "pcmu", "PCM", "PCMUX", "L160", "G722"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         CHECK(tl_codec_find(unknown[i]) == NULL);
     return check_report();

@@ -116,7 +116,7 @@ static void test_hostile_packets(void)
 /* A copy of the state goes on as the original does. */
 static void test_copy(void)
 {
-    const tl_track_config config = {tl_codec_find("L16"), tl_isa_best(), 8000, 2, 160, NULL, 0};
+    const tl_track_config config = {tl_codec_find("L16"), tl_isa_best(), 8000, 2, 160, NULL, 0, NULL};
     void *one_mem = check_alloc(tl_track_size(&config)), *two_mem = check_alloc(tl_track_size(&config));
     tl_track *one = tl_track_init(one_mem, &config);
     uint8_t *payload = random_payload(639); /* leaves 159 samples and three odd bytes */
@@ -144,7 +144,7 @@ static void test_finish_resampled(void)
 {
     const uint32_t frame_samples = 1 + (uint32_t)random_below(MAX_FRAME_SAMPLES);
     const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, frame_samples,
-                                    double_rate,           16000};
+                                    double_rate,           16000, NULL};
     void *mem = check_alloc(tl_track_size(&config));
     tl_track *track = tl_track_init(mem, &config);
     guarded frame = guarded_new(2 * frame_samples * sizeof(int16_t), 0);
@@ -176,7 +176,7 @@ static void test_finish_resampled(void)
 /* Ten seconds of gap cost no more memory than a frame, and are laid to the sample. */
 static void test_longest_gap(void)
 {
-    const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, 160, NULL, 0};
+    const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, 160, NULL, 0, NULL};
     void *mem = check_alloc(tl_track_size(&config));
     tl_track *track = tl_track_init(mem, &config);
     uint64_t n_frames = 0;
@@ -192,7 +192,7 @@ static void test_packetizer(void)
 {
     const tl_track_config track_config = random_config();
     const tl_packetizer_config config = {track_config.codec, track_config.isa, track_config.n_channels,
-                                         track_config.frame_samples};
+                                         track_config.frame_samples, 0, NULL, NULL};
     const size_t block_bytes = config.n_channels * sizeof(int16_t);
     guarded state = guarded_new(tl_packetizer_size(&config), 0);
     tl_packetizer *packetizer = tl_packetizer_init(state.data, &config);

@@ -32,6 +32,8 @@ tl_packetizer *tl_packetizer_init(void *mem, const tl_packetizer_config *config)
 size_t tl_packetizer_payload_bytes(const tl_packetizer *packetizer)
 {
     const tl_packetizer_config *config = &packetizer->config;
+    if (config->codec->packets)
+        return config->codec->packets->packet_bytes_max(config->rate_hz, config->packet_samples);
     return (size_t)config->packet_samples * config->n_channels * config->codec->block_bytes;
 }
 
@@ -63,30 +65,47 @@ size_t tl_packetizer_pending(const tl_packetizer *packetizer)
     return (packetizer->n_rest + packetizer->n_pcm) / packetizer->config.packet_samples;
 }
 
-void tl_packetizer_take(tl_packetizer *packetizer, void *payload)
+static size_t encode(tl_packetizer *packetizer, const void *pcm, size_t n_samples, void *payload)
 {
     const tl_packetizer_config *config = &packetizer->config;
-    const size_t n_all_channels = (size_t)config->packet_samples * config->n_channels;
+    const tl_packet_codec *packets = config->codec->packets;
+    if (packets)
+        return packets->encode(config->library, config->encoder, config->n_channels, pcm, n_samples, payload,
+                               tl_packetizer_payload_bytes(packetizer));
+    config->codec->encode(config->isa, pcm, payload, n_samples * config->n_channels);
+    return n_samples * config->n_channels * config->codec->block_bytes;
+}
 
+size_t tl_packetizer_take(tl_packetizer *packetizer, void *payload)
+{
+    const size_t n_samples = packetizer->config.packet_samples;
+    size_t n_bytes;
     if (packetizer->n_rest > 0) {
-        move_to_rest(packetizer, config->packet_samples - packetizer->n_rest);
-        config->codec->encode(config->isa, packetizer->rest, payload, n_all_channels);
+        move_to_rest(packetizer, n_samples - packetizer->n_rest);
+        n_bytes = encode(packetizer, packetizer->rest, n_samples, payload);
         packetizer->n_rest = 0;
     } else {
-        config->codec->encode(config->isa, packetizer->pcm, payload, n_all_channels);
-        packetizer->pcm += bytes_of(packetizer, config->packet_samples);
-        packetizer->n_pcm -= config->packet_samples;
+        n_bytes = encode(packetizer, packetizer->pcm, n_samples, payload);
+        packetizer->pcm += bytes_of(packetizer, n_samples);
+        packetizer->n_pcm -= n_samples;
     }
     keep_rest(packetizer);
+    return n_bytes;
 }
 
 size_t tl_packetizer_finish(tl_packetizer *packetizer, void *payload)
 {
     const tl_packetizer_config *config = &packetizer->config;
-    const size_t n_all_channels = packetizer->n_rest * config->n_channels;
-    config->codec->encode(config->isa, packetizer->rest, payload, n_all_channels);
+    size_t n_samples = packetizer->n_rest;
     packetizer->n_rest = 0;
-    return n_all_channels * config->codec->block_bytes;
+    if (n_samples == 0)
+        return 0;
+    if (config->codec->packets) {
+        memset((uint8_t *)packetizer->rest + bytes_of(packetizer, n_samples), 0,
+               bytes_of(packetizer, config->packet_samples - n_samples));
+        n_samples = config->packet_samples;
+    }
+    return encode(packetizer, packetizer->rest, n_samples, payload);
 }
 
 void tl_packetizer_drop(tl_packetizer *packetizer)

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define PACKET_MS_MAX 120 /* Opus's longest */
+#define GAP_STEPS_MAX 8   /* of 2.5 ms: a gap is concealed 20 ms at a time */
 #define TOLERANCE_MS 10 /* carriers round timestamps to milliseconds, some to packets */
 
 /* 550 years: keeps ms x Hz and samples x 1000, and their difference, within an int64. */
@@ -18,6 +20,7 @@ struct tl_track {
     int64_t n_laid;
     int64_t last_sequence;
     uint64_t n_decoded;
+    uint64_t n_filled; /* concealed, and comfort noise */
 
     /* What is to be laid and taken, in this order: the started frame, the gap, the discontinuity, the
      * payload. Less than a frame of it is moved into the started frame, so that the payload can go. */
@@ -25,17 +28,24 @@ struct tl_track {
     bool started_concealed;
     double started_ms;
     size_t n_gap;
+    bool comfort; /* the gap is silence that was not sent */
     bool discontinuity;
     int64_t resumes_ms;
     const uint8_t *payload;
     size_t n_payload;
+    /* Payloads that are packets: the one that is not decoded yet, of so many bytes; PCM of it or of the gap that has
+     * not been laid. */
+    size_t packet_bytes;
+    size_t n_fec; /* of the gap, at its end */
+    size_t pcm_first, n_pcm;
     size_t n_ending; /* after a finish: samples that the frames still have to bring, at their rate */
     size_t n_padded; /* and the zeros that were laid for it */
 
     uint64_t n_frames;
     size_t n_odd;
     uint8_t odd[TL_TRACK_MAX_CHANNELS * sizeof(int16_t)];
-    size_t resampler_offset; /* from the track's own address, so that it can be copied; 0: none */
+    /* From the track's own address, so that it can be copied; 0: none. */
+    size_t resampler_offset, decoder_offset, pcm_offset;
     bool resampler_holds;    /* samples that a finish brings */
     double delay_ms;
     int16_t started[];
@@ -46,22 +56,50 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Where the resampler lies, aligned as the track is. */
-static size_t state_size(const tl_track_config *config)
+static size_t aligned(size_t n_bytes)
 {
-    const size_t n_samples = (size_t)config->frame_samples * config->n_channels;
-    const size_t n_bytes = sizeof(tl_track) + n_samples * sizeof(int16_t), alignment = _Alignof(max_align_t);
+    const size_t alignment = _Alignof(max_align_t);
     return (n_bytes + alignment - 1) / alignment * alignment;
+}
+
+/* The started frame, and what lies behind it: the resampler, the decoder and the PCM of one packet. */
+static size_t lay_out(const tl_track_config *config, tl_track *track)
+{
+    const tl_packet_codec *packets = config->codec->packets;
+    size_t end = aligned(sizeof(tl_track)
+                         + (size_t)config->frame_samples * config->n_channels * sizeof(int16_t));
+    if (config->bank) {
+        track->resampler_offset = end;
+        end = aligned(end + tl_resampler_size(config->bank, config->n_channels));
+    }
+    if (packets) {
+        track->decoder_offset = end;
+        track->pcm_offset = aligned(end + packets->decoder_size(config->library, config->n_channels));
+        end = track->pcm_offset
+              + (size_t)config->rate_hz / 1000 * PACKET_MS_MAX * config->n_channels * sizeof(int16_t);
+    }
+    return end;
 }
 
 size_t tl_track_size(const tl_track_config *config)
 {
-    return state_size(config) + (config->bank ? tl_resampler_size(config->bank, config->n_channels) : 0);
+    tl_track track;
+    return lay_out(config, &track);
 }
 
 static tl_resampler *resampler_of(const tl_track *track)
 {
     return track->resampler_offset ? (tl_resampler *)((char *)track + track->resampler_offset) : NULL;
+}
+
+static void *decoder_of(tl_track *track)
+{
+    return (char *)track + track->decoder_offset;
+}
+
+static int16_t *pcm_of(tl_track *track)
+{
+    return (int16_t *)(void *)((char *)track + track->pcm_offset);
 }
 
 uint32_t tl_track_frame_samples(const tl_track_config *config)
@@ -74,12 +112,15 @@ uint32_t tl_track_frame_samples(const tl_track_config *config)
 tl_track *tl_track_init(void *mem, const tl_track_config *config)
 {
     tl_track *track = mem;
-    memset(track, 0, state_size(config));
+    memset(track, 0, sizeof *track);
+    lay_out(config, track);
     if (config->bank) {
-        track->resampler_offset = state_size(config);
-        tl_resampler_init((char *)mem + track->resampler_offset, config->bank, config->isa, config->n_channels);
+        tl_resampler_init(resampler_of(track), config->bank, config->isa, config->n_channels);
         track->delay_ms = tl_resample_delay(config->bank) * 1000.0 / config->frame_rate_hz;
     }
+    if (config->codec->packets)
+        config->codec->packets->decoder_init(decoder_of(track), config->library, config->rate_hz,
+                                             config->n_channels);
     track->config = *config;
     track->block_bytes = (uint32_t)config->codec->block_bytes * config->n_channels;
     track->last_sequence = TL_TRACK_NO_SEQUENCE;
@@ -115,13 +156,14 @@ static bool may_fill(const tl_track *track, int64_t ahead)
     const uint64_t rate_hz = track->config.rate_hz;
     if (ahead > (int64_t)(TL_TRACK_MAX_GAP_MS * rate_hz))
         return false;
-    return track->stats.concealed_samples + (uint64_t)ahead / 1000 <=
+    return track->n_filled + (uint64_t)ahead / 1000 <=
            TL_TRACK_CONCEALED_PER_DECODED * track->n_decoded + TL_TRACK_CONCEALED_ALLOWANCE_MS * rate_hz / 1000;
 }
 
-static void open_gap(tl_track *track, int64_t ahead, int64_t timestamp_ms)
+static void open_gap(tl_track *track, int64_t ahead, bool follows, int64_t timestamp_ms)
 {
     track->n_odd = 0;
+    track->comfort = follows && track->config.codec->packets;
     if (may_fill(track, ahead)) {
         track->n_gap = (size_t)(ahead / 1000);
         return;
@@ -144,8 +186,8 @@ static bool count_sequence(tl_track *track, int64_t sequence)
     return skipped == 0;
 }
 
-/* Find the packet's place on the timeline. False when it is late. */
-static bool place(tl_track *track, size_t n_bytes, bool follows, int64_t timestamp_ms)
+/* Find the place of n_samples on the timeline. False when they are late. */
+static bool place(tl_track *track, size_t n_samples, bool follows, int64_t timestamp_ms)
 {
     if (!track->anchored)
         anchor(track, timestamp_ms);
@@ -153,10 +195,10 @@ static bool place(tl_track *track, size_t n_bytes, bool follows, int64_t timesta
     const int64_t ahead = ahead_of_line(track, timestamp_ms);
     const int64_t tolerance = (int64_t)TOLERANCE_MS * track->config.rate_hz;
     if (ahead >= tolerance) {
-        open_gap(track, ahead, timestamp_ms);
+        open_gap(track, ahead, follows, timestamp_ms);
     } else if (ahead <= -tolerance) {
         if (!follows) {
-            if (ahead + (int64_t)(n_bytes / track->block_bytes) * 1000 <= 0)
+            if (ahead + (int64_t)n_samples * 1000 <= 0)
                 return false;
             track->n_odd = 0;
         }
@@ -174,31 +216,87 @@ static void advance(tl_track *track, size_t n_samples)
     track->n_laid += (int64_t)n_samples;
 }
 
+/* Make PCM of the packet, or before it of the gap's next part: its last one is the packet's copy of it. */
+static void make_pcm(tl_track *track)
+{
+    const tl_packet_codec *packets = track->config.codec->packets;
+    const size_t step = track->config.rate_hz / 400; /* 2.5 ms */
+    track->pcm_first = 0;
+    if (track->n_gap > track->n_fec) {
+        const size_t wanted = min_size(track->n_gap - track->n_fec, GAP_STEPS_MAX * step);
+        packets->conceal(decoder_of(track), pcm_of(track), (wanted + step - 1) / step * step);
+        track->n_pcm = wanted;
+    } else if (track->n_gap > 0) {
+        packets->decode_fec(decoder_of(track), track->payload, track->packet_bytes, pcm_of(track), track->n_fec);
+        track->n_pcm = track->n_fec;
+        track->stats.fec_samples += track->n_fec;
+        track->n_fec = 0;
+    } else {
+        packets->decode(decoder_of(track), track->payload, track->packet_bytes, pcm_of(track), track->n_payload);
+        track->n_pcm = track->n_payload;
+        track->packet_bytes = 0;
+    }
+}
+
+/* Give at most n_samples from the PCM of packets or gaps; returns how many. */
+static size_t take_pcm(tl_track *track, int16_t *out, size_t n_samples)
+{
+    const size_t n_channels = track->config.n_channels;
+    if (track->n_pcm == 0)
+        make_pcm(track);
+    const size_t n_taken = min_size(n_samples, track->n_pcm);
+    memcpy(out, pcm_of(track) + track->pcm_first * n_channels, n_taken * n_channels * sizeof *out);
+    track->pcm_first += n_taken;
+    track->n_pcm -= n_taken;
+    return n_taken;
+}
+
+/* Fill at most n_samples of the gap; returns how many. */
+static size_t fill_gap(tl_track *track, int16_t *out, size_t n_samples)
+{
+    if (track->config.codec->packets) {
+        n_samples = take_pcm(track, out, n_samples);
+    } else {
+        track->config.codec->conceal(out, n_samples * track->config.n_channels);
+    }
+    track->n_gap -= n_samples;
+    track->n_filled += n_samples;
+    if (!track->comfort) {
+        track->started_concealed = true;
+        track->stats.concealed_samples += n_samples;
+    }
+    return n_samples;
+}
+
+/* Decode at most n_samples of the payload; returns how many. */
+static size_t decode(tl_track *track, int16_t *out, size_t n_samples)
+{
+    if (track->config.codec->packets) {
+        n_samples = take_pcm(track, out, n_samples);
+    } else {
+        track->config.codec->decode(track->config.isa, track->payload, out, n_samples * track->config.n_channels);
+        track->payload += n_samples * track->block_bytes;
+    }
+    track->n_payload -= n_samples;
+    track->n_decoded += n_samples;
+    return n_samples;
+}
+
 /* Lay samples, first of the gap, then of the payload, behind the n_started that frame holds already,
  * until it is whole. */
 static void lay(tl_track *track, int16_t *frame)
 {
-    const tl_codec *codec = track->config.codec;
-    const size_t n_channels = track->config.n_channels;
+    const size_t n_channels = track->config.n_channels, frame_samples = track->config.frame_samples;
 
-    const size_t n_gap = min_size(track->n_gap, track->config.frame_samples - track->n_started);
-    if (n_gap > 0) {
-        codec->conceal(frame + track->n_started * n_channels, n_gap * n_channels);
-        track->n_gap -= n_gap;
-        track->started_concealed = true;
-        track->stats.concealed_samples += n_gap;
-        advance(track, n_gap);
+    while (track->n_gap > 0 && track->n_started < frame_samples) {
+        const size_t room = min_size(track->n_gap, frame_samples - track->n_started);
+        advance(track, fill_gap(track, frame + track->n_started * n_channels, room));
     }
     if (track->discontinuity)
         return;
-    const size_t n_decoded = min_size(track->n_payload, track->config.frame_samples - track->n_started);
-    if (n_decoded > 0) {
-        codec->decode(track->config.isa, track->payload, frame + track->n_started * n_channels,
-                      n_decoded * n_channels);
-        track->payload += n_decoded * track->block_bytes;
-        track->n_payload -= n_decoded;
-        track->n_decoded += n_decoded;
-        advance(track, n_decoded);
+    while (track->n_payload > 0 && track->n_started < frame_samples) {
+        const size_t room = min_size(track->n_payload, frame_samples - track->n_started);
+        advance(track, decode(track, frame + track->n_started * n_channels, room));
     }
 }
 
@@ -243,21 +341,42 @@ static void append(tl_track *track, const uint8_t *payload, size_t n_bytes)
     keep_rest(track);
 }
 
-void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
+static void append_packet(tl_track *track, const uint8_t *packet, size_t n_bytes, size_t n_samples)
+{
+    track->payload = packet;
+    track->packet_bytes = n_bytes;
+    track->n_payload = n_samples;
+    track->n_fec = 0;
+    if (track->n_gap > 0 && !track->comfort && !track->discontinuity)
+        track->n_fec = track->config.codec->packets->fec_samples(decoder_of(track), packet, n_bytes);
+    if (track->n_fec > track->n_gap)
+        track->n_fec = 0;
+    keep_rest(track);
+}
+
+bool tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
                   int64_t timestamp_ms)
 {
+    const tl_packet_codec *packets = track->config.codec->packets;
+    const size_t n_samples = packets ? packets->duration(track->config.rate_hz, payload, n_bytes)
+                                     : n_bytes / track->block_bytes;
+    if (packets && n_samples == 0 && n_bytes > 0)
+        return false;
     const bool follows = count_sequence(track, sequence);
     track->stats.packets++;
     track->stats.bytes += n_bytes;
 
-    const bool late = n_bytes > 0 && !place(track, n_bytes, follows, timestamp_ms);
+    const bool late = n_bytes > 0 && !place(track, n_samples, follows, timestamp_ms);
     /* A lower number that is not late is the carrier's numbering begun anew. */
     if (sequence > track->last_sequence || (!late && sequence != TL_TRACK_NO_SEQUENCE))
         track->last_sequence = sequence;
     if (late)
         track->stats.late++;
+    else if (packets && n_bytes > 0)
+        append_packet(track, payload, n_bytes, n_samples);
     else if (n_bytes > 0)
         append(track, payload, n_bytes);
+    return true;
 }
 
 void tl_track_finish(tl_track *track)
@@ -276,6 +395,7 @@ void tl_track_drop(tl_track *track)
     track->n_gap = 0;
     track->discontinuity = false;
     track->n_payload = 0;
+    track->n_pcm = 0;
     track->n_ending = 0;
     track->n_laid -= (int64_t)track->n_padded;
     track->n_padded = 0;

@@ -14,6 +14,8 @@ SAMPLE_RATE_MAX: Final = 192_000
 STREAM_RATE_MAX: Final = 48_000
 PTIME_MS_MAX: Final = 200  # RFC 3551 4.2: a receiver should accept packets of 0 to 200 ms
 CHANNELS_MAX: Final = 8
+OPUS_CHANNELS_MAX: Final = 2
+OPUS_PTIMES_MS: Final = (5, 10, 20, 40, 60, 80, 100, 120)
 
 #: Every codec the grammar knows, with its default sample rate in Hz.
 CODECS: Final[dict[str, int]] = {
@@ -52,6 +54,9 @@ class CodecSpec(msgspec.Struct, frozen=True):
         _check_codec(self.name, self.sample_rate, STREAM_RATE_MAX)
         if not 1 <= self.ptime_ms <= PTIME_MS_MAX:
             raise FormatError(f"ptime of {self.ptime_ms} ms: takes 1 to {PTIME_MS_MAX} ms")
+        if self.name == "OPUS" and self.ptime_ms not in OPUS_PTIMES_MS:
+            takes = ", ".join(map(str, OPUS_PTIMES_MS))
+            raise FormatError(f"ptime of {self.ptime_ms} ms: an Opus packet takes {takes} ms")
         whole_samples(self.ptime_ms, self.sample_rate, "ptime")
 
     @classmethod
@@ -88,8 +93,9 @@ class MediaFormat(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         _check_codec(self.codec, self.sample_rate)
-        if not 1 <= self.channels <= CHANNELS_MAX:
-            raise FormatError(f"{self.channels} channels: takes 1 to {CHANNELS_MAX}")
+        channels_max = OPUS_CHANNELS_MAX if self.codec == "OPUS" else CHANNELS_MAX
+        if not 1 <= self.channels <= channels_max:
+            raise FormatError(f"{self.channels} channels: {self.codec} takes 1 to {channels_max}")
 
 
 def whole_samples(duration_ms: int, sample_rate: int, what: str = "duration") -> int:

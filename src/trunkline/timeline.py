@@ -24,5 +24,6 @@ class TrackStats(msgspec.Struct, frozen=True):
     late: int  # packets dropped because their time had been laid already; duplicates too
     lost: int  # sequence numbers that were skipped, also when they came late
     concealed_ms: float
+    fec_ms: float  # of that, what came from a copy in the packet after the gap (Opus)
     discontinuities: int
     resyncs: int  # packets appended although their timestamp lay behind

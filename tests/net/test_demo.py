@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.net.endpoints import run
+from trunkline.formats import CodecSpec
 from trunkline.net.demo import SAID_RATE, _choose_losses, _compare, run_demo
 from trunkline.testing import conversation
 
+PCMU = CodecSpec("PCMU", 8000)
 SIDES = conversation(5, SAID_RATE)
 #: What the resamplers still hold at the end: 19 samples of the call's, 38 of the recording's.
 TAIL = 2 * 19 + 38
@@ -30,13 +32,25 @@ def test_the_call_is_verified_and_its_losses_are_counted(tmp_path: Path, seed: i
         assert (file.getnchannels(), file.getnframes()) == (2, 5 * 16000 + TAIL)
 
 
+@pytest.mark.parametrize(
+    "codec", ["OPUS@16000h", "OPUS@8000h@60i", "OPUS@48000h", "L16@24000h", "PCMA@8000h@40i"]
+)
+def test_every_codec_is_verified(tmp_path: Path, codec: str) -> None:
+    spec = CodecSpec.parse(codec)
+    result = run(run_demo(tmp_path, SIDES, codec=spec, speed=math.inf))
+    assert result.verified
+    assert sum(result.left_out.values()) == round(5000 / spec.ptime_ms * 0.02)
+    fec_ms = sum(stats.fec_ms for stats in result.stats.values())
+    assert (fec_ms > 0) == codec.startswith("OPUS")
+
+
 def test_a_single_wrong_sample_is_found(tmp_path: Path) -> None:
     result = run(run_demo(tmp_path, SIDES, speed=math.inf))
     left_out = _choose_losses(250, seed=0)
-    assert _compare(result.path, SIDES, left_out) == (495, 0)
+    assert _compare(result.path, PCMU, SIDES, left_out) == 0
     recording = bytearray(result.path.read_bytes())
     recording[-1] ^= 1
     result.path.write_bytes(recording)
-    assert _compare(result.path, SIDES, left_out) == (495, 1)
+    assert _compare(result.path, PCMU, SIDES, left_out) == 1
     assert not result._replace(wrong=1).verified
     assert not result._replace(left_out={"inbound": 0, "outbound": 0}).verified

@@ -68,6 +68,7 @@ class Track:
             self.late,
             self.lost,
             self.concealed * 1000 / self.format.sample_rate,
+            0.0,
             self.discontinuities,
             self.resyncs,
         )

@@ -182,9 +182,9 @@ BEFORE_START: list[Case] = [
     ),
     (
         "the same, no tracks",
-        start(tracks=None, mediaFormat={"encoding": "opus", "sampleRate": 48000}),
+        start(tracks=None, mediaFormat={"encoding": "AMR-WB", "sampleRate": 16000}),
         FormatError,
-        "OPUS",
+        "AMR-WB",
     ),
 ]
 

@@ -215,7 +215,7 @@ def test_properties() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"format": "OPUS"},
+        {"format": "OPUS@8000h@30i"},
         {"format": "G722"},
         {"format": "PCM"},
         {"format": "PCMU@8000"},

@@ -18,6 +18,7 @@ from tests.reference import track as reference
 from trunkline.errors import ConcurrentUseError, FormatError
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
 from trunkline.frame import Frame
+from trunkline.opus import Encoder
 from trunkline.resample import Resampler
 from trunkline.track import Discontinuity, Packetizer, Track
 
@@ -347,12 +348,14 @@ def test_bad_push_is_refused(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Track(MediaFormat("OPUS", 48000)), "OPUS cannot be decoded"),
+        (lambda: Track(MediaFormat("OPUS", 48000, 3)), "OPUS takes 1 to 2"),
         (lambda: Track(MediaFormat("G722", 16000)), "G722"),
         (lambda: Track(PCMU, frame_ms=0), "takes 1 to 1000 ms"),
         (lambda: Track(PCMU, frame_ms=1001), "takes 1 to 1000 ms"),
         (lambda: Track(MediaFormat("L16", 11025), frame_ms=20), "not a whole number of samples"),
-        (lambda: Packetizer(CodecSpec.parse("OPUS")), "OPUS cannot be"),
+        (lambda: Packetizer(CodecSpec.parse("G722")), "G722 cannot be"),
+        (lambda: Packetizer(CodecSpec.parse("PCMU"), encoder=Encoder(8000)), "PCMU takes no encoder"),
+        (lambda: Packetizer(CodecSpec.parse("OPUS"), encoder=Encoder(8000)), "the codec has 48000 Hz"),
         (lambda: Packetizer(CodecSpec.parse("PCMU"), channels=9), "takes 1 to 8"),
     ],
 )

@@ -11,6 +11,10 @@
  * ones leave a gap, which is concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier
  * ones are late, unless they are the next in sequence: then it was the carrier's clock that stepped back.
  *
+ * Where the payloads are packets, a gap before one that follows the last in sequence is silence that was not sent:
+ * it is filled with comfort noise, and neither concealed nor counted. Other gaps end with the copy that the
+ * next packet brings of the audio before it, when it does.
+ *
  * With a bank the frames are resampled. They come when they would without; their timestamps, and those of a
  * discontinuity, have the resampler's delay taken off, and a finish brings the samples that it still holds.
  */
@@ -43,6 +47,7 @@ typedef struct tl_track_config {
      * number of samples at either rate. */
     const tl_resample_bank *bank;
     uint32_t frame_rate_hz;
+    const void *library; /* of a codec whose payloads are packets; outlives the track */
 } tl_track_config;
 
 typedef enum tl_track_kind {
@@ -66,6 +71,7 @@ typedef struct tl_track_stats {
     uint64_t late;              /* dropped: their time had been laid already (duplicates too) */
     uint64_t lost;              /* sequence numbers that were skipped, also when they came late */
     uint64_t concealed_samples; /* per channel */
+    uint64_t fec_samples;       /* of these, those that a later packet had a copy of */
     uint64_t discontinuities;
     uint64_t resyncs; /* packets appended although their timestamp lay behind */
 } tl_track_stats;
@@ -82,8 +88,9 @@ tl_track *tl_track_init(void *mem, const tl_track_config *config);
 /* Lay a payload on the timeline. Nothing may be pending. payload must stay as it is until nothing is
  * pending any more. timestamp_ms is 0 to 2^53, sequence >= 0 or TL_TRACK_NO_SEQUENCE. An empty payload
  * is counted, no more. Odd bytes (less than one sample of every channel) are carried over to the packet
- * that continues the audio, and dropped when none does. */
-void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
+ * that continues the audio, and dropped when none does. False, and nothing has changed: the codec's payloads are
+ * packets, and this is none. */
+bool tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
                   int64_t timestamp_ms);
 /* Make the rest pending: the last frame is shorter. Nothing may be pending. */
 void tl_track_finish(tl_track *track);
@@ -103,6 +110,10 @@ typedef struct tl_packetizer_config {
     tl_isa isa;
     uint32_t n_channels;     /* 1 to TL_TRACK_MAX_CHANNELS, interleaved */
     uint32_t packet_samples; /* per channel, 1 to 192,000 */
+    /* Of a codec whose payloads are packets; both outlive the packetizer. */
+    uint32_t rate_hz;
+    const void *library;
+    void *encoder;
 } tl_packetizer_config;
 
 typedef struct tl_packetizer tl_packetizer;
@@ -110,15 +121,17 @@ typedef struct tl_packetizer tl_packetizer;
 size_t tl_packetizer_size(const tl_packetizer_config *config);
 /* As tl_track_init. */
 tl_packetizer *tl_packetizer_init(void *mem, const tl_packetizer_config *config);
+/* Of every payload but the last; where they are packets, the most that they have. */
 size_t tl_packetizer_payload_bytes(const tl_packetizer *packetizer);
 /* Give interleaved s16 of any alignment, n_samples per channel. Nothing may be pending. pcm must stay as
  * it is until nothing is pending any more. */
 void tl_packetizer_put(tl_packetizer *packetizer, const void *pcm, size_t n_samples);
 /* Whole payloads pending. */
 size_t tl_packetizer_pending(const tl_packetizer *packetizer);
-void tl_packetizer_take(tl_packetizer *packetizer, void *payload);
-/* Encode the rest, shorter than a packet, into payload; returns its bytes (0: there was none). Nothing
- * may be pending. */
+/* Returns the payload's bytes; 0: the codec gave none. */
+size_t tl_packetizer_take(tl_packetizer *packetizer, void *payload);
+/* Encode the rest, shorter than a packet, into payload; returns its bytes (0: there was none). Where the payloads
+ * are packets it is filled up with silence. Nothing may be pending. */
 size_t tl_packetizer_finish(tl_packetizer *packetizer, void *payload);
 /* Forget what is pending, and the rest: for a caller that has no memory to take it. */
 void tl_packetizer_drop(tl_packetizer *packetizer);

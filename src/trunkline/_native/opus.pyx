@@ -166,12 +166,6 @@ cdef class Encoder:
     20.0
     """
 
-    cdef Library library
-    cdef void *state
-    cdef bint busy
-    cdef readonly int sample_rate
-    cdef readonly int channels
-
     def __cinit__(self, sample_rate, channels=1, application="voip", *, Library library=None, **settings):
         check_layout(sample_rate, channels)
         self.library = loaded() if library is None else library

@@ -5,8 +5,12 @@ from trunkline._native.resample cimport tl_resample_bank
 
 
 cdef extern from "trunkline/codec.h" nogil:
-    ctypedef struct tl_codec:
+    ctypedef struct tl_packet_codec:
         pass
+
+    ctypedef struct tl_codec:
+        const tl_packet_codec *packets
+
     const tl_codec *tl_codec_find(const char *name)
 
 
@@ -22,6 +26,7 @@ cdef extern from "trunkline/track.h" nogil:
         uint32_t frame_samples
         const tl_resample_bank *bank
         uint32_t frame_rate_hz
+        const void *library
 
     ctypedef enum tl_track_kind:
         TL_TRACK_NOTHING
@@ -42,6 +47,7 @@ cdef extern from "trunkline/track.h" nogil:
         uint64_t late
         uint64_t lost
         uint64_t concealed_samples
+        uint64_t fec_samples
         uint64_t discontinuities
         uint64_t resyncs
 
@@ -51,7 +57,7 @@ cdef extern from "trunkline/track.h" nogil:
     uint32_t tl_track_frame_samples(const tl_track_config *config)
     size_t tl_track_size(const tl_track_config *config)
     tl_track *tl_track_init(void *mem, const tl_track_config *config)
-    void tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
+    bint tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
                       int64_t timestamp_ms)
     void tl_track_finish(tl_track *track)
     void tl_track_drop(tl_track *track)
@@ -64,6 +70,9 @@ cdef extern from "trunkline/track.h" nogil:
         tl_isa isa
         uint32_t n_channels
         uint32_t packet_samples
+        uint32_t rate_hz
+        const void *library
+        void *encoder
 
     ctypedef struct tl_packetizer:
         pass
@@ -73,6 +82,6 @@ cdef extern from "trunkline/track.h" nogil:
     size_t tl_packetizer_payload_bytes(const tl_packetizer *packetizer)
     void tl_packetizer_put(tl_packetizer *packetizer, const void *pcm, size_t n_samples)
     size_t tl_packetizer_pending(const tl_packetizer *packetizer)
-    void tl_packetizer_take(tl_packetizer *packetizer, void *payload)
+    size_t tl_packetizer_take(tl_packetizer *packetizer, void *payload)
     size_t tl_packetizer_finish(tl_packetizer *packetizer, void *payload)
     void tl_packetizer_drop(tl_packetizer *packetizer)

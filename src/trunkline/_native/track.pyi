@@ -1,6 +1,7 @@
 from typing import final
 
 from trunkline._native.frame import Frame, FramePool
+from trunkline._native.opus import Encoder
 from trunkline.buffers import Buffer
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.timeline import Discontinuity, TrackStats
@@ -30,7 +31,12 @@ class Track:
 @final
 class Packetizer:
     def __new__(
-        cls, codec: CodecSpec, *, channels: int = 1, sample_rate: int | None = None
+        cls,
+        codec: CodecSpec,
+        *,
+        channels: int = 1,
+        sample_rate: int | None = None,
+        encoder: Encoder | None = None,
     ) -> Packetizer: ...
     @property
     def sample_rate(self) -> int: ...

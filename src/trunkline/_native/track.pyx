@@ -10,6 +10,8 @@ from libc.stdint cimport INT64_MAX
 from trunkline._native._buffer cimport acquire_bytes, acquire_s16
 from trunkline._native.cpu cimport selected_isa
 from trunkline._native.frame cimport Frame, FramePool, exact_int, new_frame
+from trunkline._native.opus cimport Encoder, Library, loaded
+from trunkline._native.opus_packet cimport parse, tl_opus_packet
 from trunkline._native.resample cimport Bank, find_bank
 
 from trunkline._native.resample import Resampler
@@ -29,10 +31,10 @@ cdef int64_t TIMESTAMP_MS_MAX = <int64_t> 1 << 53
 cdef class Track:
     """Turn the payloads of one direction of one call into frames of a fixed duration.
 
-    `format`: PCMU, PCMA or L16 (little-endian) at its own rate; `name` goes into every frame; `frame_ms`
-    1 to 1,000 ms; `sample_rate` of the frames, 4,000 to 192,000 Hz, None for the format's own. A frame has
-    a whole number of samples at either rate. FormatError when the codec is not decoded here or the rate or
-    the duration is impossible.
+    `format`: PCMU, PCMA, L16 (little-endian) or OPUS (a packet a payload) at its own rate; `name` goes into
+    every frame; `frame_ms` 1 to 1,000 ms; `sample_rate` of the frames, 4,000 to 192,000 Hz, None for the
+    format's own. A frame has a whole number of samples at either rate. FormatError when the codec is not
+    decoded here or the rate or the duration is impossible, LibraryMissingError for OPUS without libopus.
 
     To another rate the audio goes through a Resampler in quality "voice" and comes no later for it: its
     delay is taken off the timestamps, so the first frame's is up to 5 ms below the packet's, and
@@ -43,6 +45,10 @@ cdef class Track:
     more than ten times the audio that came, and 60 s, would have been concealed. Before it the
     packet is late and dropped, unless its sequence number is the next one: then the carrier's clock
     stepped back and nothing is lost. Each of these is counted in `stats`.
+
+    Opus: the end of a gap comes from the next packet where that has a copy of it (in-band FEC), the rest is
+    concealed by the decoder; a gap before a packet whose sequence number is the next one is silence that
+    was not sent (DTX), so it becomes comfort noise and counts as nothing lost.
     """
 
     cdef tl_track *track
@@ -55,6 +61,7 @@ cdef class Track:
     cdef readonly int sample_rate
     cdef readonly FramePool pool
     cdef Bank bank
+    cdef Library library
 
     def __cinit__(self, format, *, str name not None="inbound", frame_ms=20, sample_rate=None):
         if not isinstance(format, MediaFormat):
@@ -85,6 +92,10 @@ cdef class Track:
             whole_samples(frame_ms, self.sample_rate, "frame")
             config.bank = self.bank.bank
         config.frame_rate_hz = <uint32_t> self.sample_rate
+        config.library = NULL
+        if config.codec.packets is not NULL:
+            self.library = loaded()
+            config.library = &self.library.table
         self.track = tl_track_init(allocate(tl_track_size(&config)), &config)
         cdef int block_bytes = tl_track_frame_samples(&config) * config.n_channels * SAMPLE_BYTES
         self.pool = FramePool(block_bytes, max(1, min(POOL_BLOCKS_MAX, POOL_BYTES_MAX // block_bytes)))
@@ -102,6 +113,7 @@ cdef class Track:
             late=stats.late,
             lost=stats.lost,
             concealed_ms=stats.concealed_samples * 1000.0 / self.format_rate,
+            fec_ms=stats.fec_samples * 1000.0 / self.format_rate,
             discontinuities=stats.discontinuities,
             resyncs=stats.resyncs,
         )
@@ -113,9 +125,11 @@ cdef class Track:
         kept, and an odd byte of L16 is carried over to the packet that continues the audio. An empty one
         is counted and no more. `timestamp_ms` of its first sample, 0 to 2**53; `sequence` 0 to 2**63 - 1,
         or None when the stream has no such numbers. ValueError for numbers out of range, TypeError for
-        other buffers, ConcurrentUseError inside another push; the track is then as it was before.
+        other buffers, PayloadError for what is no Opus packet, ConcurrentUseError inside another push; the
+        track is then as it was before.
         """
         cdef Py_buffer view
+        cdef tl_opus_packet parsed
         cdef int64_t at_ms = whole_number(timestamp_ms, TIMESTAMP_MS_MAX, "timestamp_ms")
         cdef int64_t number = TL_TRACK_NO_SEQUENCE
         if sequence is not None:
@@ -123,7 +137,9 @@ cdef class Track:
         acquire_bytes(payload, &view, "payload")
         try:
             enter(&self.busy)
-            tl_track_put(self.track, view.buf, <size_t> view.len, number, at_ms)
+            if not tl_track_put(self.track, view.buf, <size_t> view.len, number, at_ms):
+                self.busy = False
+                parse(view.buf, view.len, &parsed)  # it raises
             return self.take_pending()
         finally:
             PyBuffer_Release(&view)
@@ -153,7 +169,11 @@ cdef class Track:
     cdef Frame take_frame(self):
         cdef tl_track_info info
         cdef Frame frame = new_frame(self.pool, self.sample_rate, self.channels, self.name)
-        tl_track_take(self.track, <int16_t *> frame.block, &info)
+        if self.library is None:
+            tl_track_take(self.track, <int16_t *> frame.block, &info)
+        else:
+            with nogil:
+                tl_track_take(self.track, <int16_t *> frame.block, &info)
         frame.shape[0] = info.n_samples
         frame.timestamp_ms = info.timestamp_ms
         frame.sequence = <long long> info.index
@@ -170,9 +190,10 @@ cdef class Track:
 cdef class Packetizer:
     """Turn PCM of any length into payloads of exactly one packet each: the mirror of Track.
 
-    `codec`: PCMU, PCMA or L16 (little-endian), whose `ptime_ms` is the audio in one packet; `channels` 1
-    to 8, interleaved; `sample_rate` of the PCM, 4,000 to 192,000 Hz, None for the codec's own: another goes
-    through a Resampler in quality "voice". FormatError when the codec is not encoded here.
+    `codec`: PCMU, PCMA, L16 (little-endian) or OPUS, whose `ptime_ms` is the audio in one packet; `channels`
+    1 to 8 (OPUS: 2), interleaved; `sample_rate` of the PCM, 4,000 to 192,000 Hz, None for the codec's own:
+    another goes through a Resampler in quality "voice". `encoder`: an opus.Encoder of the codec's rate and
+    channels whose settings are to be taken; it is copied. FormatError when the codec is not encoded here.
     """
 
     cdef tl_packetizer *packetizer
@@ -182,8 +203,10 @@ cdef class Packetizer:
     cdef bint resampler_holds  # samples that a flush brings
     cdef readonly int sample_rate
     cdef readonly object codec
+    cdef Encoder encoder
+    cdef bint encoder_holds
 
-    def __cinit__(self, codec, *, channels=1, sample_rate=None):
+    def __cinit__(self, codec, *, channels=1, sample_rate=None, encoder=None):
         if not isinstance(codec, CodecSpec):
             raise TypeError(f"codec: takes a CodecSpec, got {type(codec).__name__}")
         codec = CodecSpec(codec.name, exact_int(codec.sample_rate), exact_int(codec.ptime_ms))
@@ -199,6 +222,14 @@ cdef class Packetizer:
         config.isa = selected_isa()
         config.n_channels = channels
         config.packet_samples = codec.samples_per_packet
+        config.rate_hz = codec.sample_rate
+        config.library = config.encoder = NULL
+        if config.codec.packets is not NULL:
+            self.encoder = own_encoder(encoder, codec, channels)
+            config.library = &self.encoder.library.table
+            config.encoder = self.encoder.state
+        elif encoder is not None:
+            raise FormatError(f"{codec.name} takes no encoder")
         self.packetizer = tl_packetizer_init(allocate(tl_packetizer_size(&config)), &config)
 
     def __dealloc__(self):
@@ -206,7 +237,7 @@ cdef class Packetizer:
 
     @property
     def payload_bytes(self):
-        """Bytes of every payload but the one that `flush` returns."""
+        """Bytes of every payload but the one that `flush` returns; of OPUS the most of any."""
         return tl_packetizer_payload_bytes(self.packetizer)
 
     def push(self, pcm):
@@ -226,13 +257,19 @@ cdef class Packetizer:
             self.busy = False
 
     def flush(self):
-        """Return the rest: the last payload is shorter, and there is none when there is no rest."""
+        """Return the rest: the last payload is shorter, and there is none when there is no rest.
+
+        Of OPUS it is a whole packet, filled up with silence, and brings what the encoder still held.
+        """
         cdef list payloads = []
         enter(&self.busy)
         try:
             if self.resampler_holds:
                 self.resampler_holds = False
                 payloads = self.packetize(self.resampler.flush())
+            if self.encoder_holds:
+                payloads += self.packetize(bytes(SAMPLE_BYTES * self.channels * self.encoder.lookahead))
+                self.encoder_holds = False
             rest = PyBytes_FromStringAndSize(NULL, self.payload_bytes)
             n_bytes = tl_packetizer_finish(self.packetizer, PyBytes_AsString(rest))
             if n_bytes:
@@ -249,9 +286,13 @@ cdef class Packetizer:
             if n_samples % self.channels:
                 raise ValueError(f"pcm: {n_samples} samples are not whole for {self.channels} channels")
             tl_packetizer_put(self.packetizer, view.buf, <size_t> (n_samples // self.channels))
+            self.encoder_holds = self.encoder is not None and (self.encoder_holds or n_samples > 0)
             while tl_packetizer_pending(self.packetizer):
                 payload = PyBytes_FromStringAndSize(NULL, self.payload_bytes)
-                tl_packetizer_take(self.packetizer, PyBytes_AsString(payload))
+                if self.encoder is None:
+                    tl_packetizer_take(self.packetizer, PyBytes_AsString(payload))
+                else:
+                    payload = self.encode_packet(payload)
                 payloads.append(payload)
             return payloads
         except MemoryError:
@@ -259,6 +300,25 @@ cdef class Packetizer:
             raise
         finally:
             PyBuffer_Release(&view)
+
+    cdef bytes encode_packet(self, bytes room):
+        cdef size_t n_bytes
+        cdef char *packet = PyBytes_AsString(room)
+        with nogil:
+            n_bytes = tl_packetizer_take(self.packetizer, packet)
+        return room[:n_bytes]
+
+
+cdef Encoder own_encoder(object encoder, object codec, int channels):
+    if encoder is None:
+        return Encoder(codec.sample_rate, channels)
+    if not isinstance(encoder, Encoder):
+        raise TypeError(f"encoder: takes an opus.Encoder, got {type(encoder).__name__}")
+    if (encoder.sample_rate, encoder.channels) != (codec.sample_rate, channels):
+        raise FormatError(
+            f"encoder of {encoder.sample_rate} Hz and {encoder.channels} channels: the codec has "
+            f"{codec.sample_rate} Hz and {channels}")
+    return encoder.clone()
 
 
 cdef inline int enter(bint *busy) except -1:
@@ -281,7 +341,7 @@ cdef inline int64_t whole_number(object value, int64_t most, str what) except -1
 cdef const tl_codec *find_codec(str name) except NULL:
     cdef const tl_codec *codec = tl_codec_find(name.encode())
     if codec is NULL:
-        raise FormatError(f"{name} cannot be decoded or encoded: takes PCMU, PCMA, L16")
+        raise FormatError(f"{name} cannot be decoded or encoded: takes PCMU, PCMA, L16, OPUS")
     return codec
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from trunkline.cli.options import NumberRange
+from trunkline.cli.options import NumberRange, read_codec
 from trunkline.errors import LibraryMissingError
+from trunkline.formats import CodecSpec
 
 if TYPE_CHECKING:
     from trunkline.net.demo import DemoResult
@@ -27,7 +28,15 @@ __all__ = ["demo"]
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the speech and the losses."
 )
-def demo(seconds: float, fast: bool, out: Path, seed: int) -> None:
+@click.option(
+    "--codec",
+    callback=read_codec,
+    default="PCMU",
+    show_default=True,
+    metavar="NAME[@RATEh][@PTIMEi]",
+    help="PCMU, PCMA, L16 or OPUS, such as OPUS@16000h.",
+)
+def demo(seconds: float, fast: bool, out: Path, seed: int, codec: CodecSpec) -> None:
     """Stream a made-up call over TLS on this machine and record it.
 
     A few packets are left out on purpose. Afterwards the recording is compared with what was said; the
@@ -38,14 +47,21 @@ def demo(seconds: float, fast: bool, out: Path, seed: int) -> None:
     from trunkline.testing import conversation
 
     view = RecordingView()
-    view.note(f"a call of {seconds:g} s, two speakers, PCMU over wss{'' if fast else ', in real time'}")
-    view.note(f"said at {SAID_RATE} Hz, sent at 8000 Hz, recorded at {RECORDED_RATE} Hz")
+    view.note(
+        f"a call of {seconds:g} s, two speakers, {codec.name} over wss{'' if fast else ', in real time'}"
+    )
+    view.note(f"said at {SAID_RATE} Hz, sent at {codec.sample_rate} Hz, recorded at {RECORDED_RATE} Hz")
     sides = conversation(seconds, SAID_RATE, seed=seed)
 
     async def run() -> "DemoResult":
         async with view:
             return await run_demo(
-                out, sides, speed=math.inf if fast else 1.0, seed=seed, on_start=view.started
+                out,
+                sides,
+                codec=codec,
+                speed=math.inf if fast else 1.0,
+                seed=seed,
+                on_start=view.started,
             )
 
     try:

@@ -30,7 +30,7 @@ __all__ = ["send"]
     default="PCMU",
     show_default=True,
     metavar="NAME[@RATEh][@PTIMEi]",
-    help="PCMU, PCMA or L16, such as L16@16000h@20i.",
+    help="PCMU, PCMA, L16 or OPUS, such as L16@16000h@20i.",
 )
 @click.option(
     "--track",

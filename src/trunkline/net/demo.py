@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trunkline import g711
+from trunkline import g711, opus
 from trunkline.errors import RemoteProtocolError
 from trunkline.formats import CodecSpec, whole_samples
 from trunkline.net.client import stream
@@ -17,7 +17,7 @@ from trunkline.net.server import serve
 from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.resample import Resampler
 from trunkline.stream import StreamReceiver, StreamSender
-from trunkline.track import TrackStats
+from trunkline.track import Packetizer, TrackStats
 from trunkline.wav import WavReader
 
 if TYPE_CHECKING:
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORDED_RATE", "SAID_RATE", "DemoResult", "run_demo"]
 
-CODEC: Final = CodecSpec("PCMU", 8000)
 TRACKS: Final = ("inbound", "outbound")
 SAID_RATE: Final = 24_000  # what many synthesisers give
 RECORDED_RATE: Final = 16_000  # what many recognisers take
-PACKET_BYTES: Final = 2 * whole_samples(CODEC.ptime_ms, SAID_RATE)
+CHUNK_MS: Final = 200  # of what is said at a time
 LOSS: Final = 0.02  # of the packets, left out on purpose
 MEASURED_RUNS: Final = 5
 
@@ -39,7 +38,7 @@ class DemoResult(NamedTuple):
 
     `left_out` are the packets of each track that were not sent, `compared` the others. `wrong` counts the
     stretches of a packet's length, those left out included, in which the recording is not, sample by
-    sample, what PCMU and the resamplers make of what was said.
+    sample, what the codec and the resamplers make of what was said.
     """
 
     path: Path
@@ -60,11 +59,12 @@ async def run_demo(
     directory: Path,
     sides: tuple[bytes, bytes],
     *,
+    codec: CodecSpec = CodecSpec("PCMU", 8000),  # noqa: B008 (it is frozen)
     speed: float = 1.0,
     seed: int = 0,
     on_start: Callable[[CallRecording], None] = lambda recording: None,
 ) -> DemoResult:
-    """Stream the two `sides` of a call (s16 at SAID_RATE) as PCMU over wss into a stereo WAV in `directory`.
+    """Stream the two `sides` of a call (s16 at SAID_RATE) over wss into a stereo WAV in `directory`.
 
     The certificate and the bearer token are made for this call; `seed` chooses the packets that are left
     out. Raises RemoteProtocolError when the receiving end refuses the stream, OSError when it cannot
@@ -73,8 +73,9 @@ async def run_demo(
     ended: list[CallRecording] = []
     recordings = CallRecordings(directory, on_start=on_start, on_end=ended.append)
     token = secrets.token_urlsafe()
-    left_out = _choose_losses(len(sides[0]) // PACKET_BYTES, seed)
-    sender = _LossySender(left_out, seed)
+    packet_bytes = 2 * whole_samples(codec.ptime_ms, SAID_RATE, "ptime")
+    left_out = _choose_losses(len(sides[0]) // packet_bytes, seed)
+    sender = _LossySender(codec, left_out, seed)
     with tempfile.TemporaryDirectory() as keys:
         certificate, key = self_signed(keys)
         context = server_context(certificate, key)
@@ -92,20 +93,22 @@ async def run_demo(
     recording = ended[0]
     if recording.error is not None:
         raise recording.error
-    compared, wrong = _compare(recording.path, sides, left_out)
+    wrong = _compare(recording.path, codec, sides, left_out)
     return DemoResult(
         path=recording.path,
         stats=recording.call.stats,
-        receive_us=await _measure(sides, left_out, seed),
+        receive_us=await _measure(codec, sides, left_out, seed),
         left_out={track: sum(name == track for name, _ in left_out) for track in TRACKS},
-        compared=compared,
+        compared=sum(len(side) // packet_bytes for side in sides) - len(left_out),
         wrong=wrong,
     )
 
 
-async def _measure(sides: tuple[bytes, bytes], left_out: set[tuple[str, int]], seed: int) -> float:
+async def _measure(
+    codec: CodecSpec, sides: tuple[bytes, bytes], left_out: set[tuple[str, int]], seed: int
+) -> float:
     """Time StreamReceiver.receive over the messages of the call: us per message, best of some runs."""
-    sender = _LossySender(left_out, seed)
+    sender = _LossySender(codec, left_out, seed)
     messages = sender.start()
     async for chunk in _chunks(sides):
         messages += [message for track, pcm in chunk.items() for message in sender.media(pcm, track)]
@@ -122,9 +125,14 @@ async def _measure(sides: tuple[bytes, bytes], left_out: set[tuple[str, int]], s
 class _LossySender(StreamSender):
     """Leave packets out after they have been numbered, as a network would lose them."""
 
-    def __init__(self, left_out: set[tuple[str, int]], seed: int) -> None:
+    def __init__(self, codec: CodecSpec, left_out: set[tuple[str, int]], seed: int) -> None:
         super().__init__(
-            CODEC, sample_rate=SAID_RATE, tracks=TRACKS, call_id="demo", stream_id=f"seed-{seed}"
+            codec,
+            sample_rate=SAID_RATE,
+            tracks=TRACKS,
+            call_id="demo",
+            stream_id=f"seed-{seed}",
+            encoder=_encoder(codec),
         )
         self._left_out = left_out
         self._counts = dict.fromkeys(TRACKS, 0)
@@ -146,35 +154,62 @@ def _choose_losses(n_packets: int, seed: int) -> set[tuple[str, int]]:
     return {(rng.choice(TRACKS), packet) for packet in chosen}
 
 
+def _encoder(codec: CodecSpec) -> opus.Encoder | None:
+    if codec.name != "OPUS":
+        return None
+    return opus.Encoder(codec.sample_rate, bitrate=24_000, inband_fec=True, packet_loss_percent=10)
+
+
 async def _chunks(sides: tuple[bytes, bytes]) -> AsyncIterator[dict[str, bytes]]:
-    step = 10 * PACKET_BYTES
+    step = 2 * whole_samples(CHUNK_MS, SAID_RATE)
     for at in range(0, len(sides[0]), step):
         yield {track: side[at : at + step] for track, side in zip(TRACKS, sides, strict=True)}
 
 
-def _compare(path: Path, sides: tuple[bytes, bytes], left_out: set[tuple[str, int]]) -> tuple[int, int]:
-    """Compare a recording with what was said: packets compared, stretches wrong."""
+def _compare(path: Path, codec: CodecSpec, sides: tuple[bytes, bytes], left_out: set[tuple[str, int]]) -> int:
+    """Compare a recording with what was said: stretches of a packet that are wrong."""
     with WavReader(path) as reader:
         samples = memoryview(reader.read()).cast("h")
-    step = 2 * whole_samples(CODEC.ptime_ms, RECORDED_RATE)
-    compared = wrong = 0
+    step = 2 * whole_samples(codec.ptime_ms, RECORDED_RATE, "ptime")
+    wrong = 0
     for channel, (track, side) in enumerate(zip(TRACKS, sides, strict=True)):
         recorded = samples[channel :: len(TRACKS)].tobytes()
-        expected = _as_recorded(side, {packet for name, packet in left_out if name == track})
-        compared += len(side) // PACKET_BYTES
+        expected = _as_recorded(codec, side, {packet for name, packet in left_out if name == track})
         wrong += len(recorded) != len(expected)
         wrong += sum(
             recorded[at : at + step] != expected[at : at + step] for at in range(0, len(expected), step)
         )
-    return compared - len(left_out), wrong
+    return wrong
 
 
-def _as_recorded(side: bytes, left_out: set[int]) -> bytes:
-    """Give what was said as the call brings it, in one piece; a packet that was left out is silence."""
-    down = Resampler(SAID_RATE, CODEC.sample_rate)
-    heard = bytearray(g711.ulaw_decode(g711.ulaw_encode(down.process(side) + down.flush())))
-    n_bytes = 2 * CODEC.samples_per_packet
+def _as_recorded(codec: CodecSpec, side: bytes, left_out: set[int]) -> bytes:
+    """Give what was said as the call brings it, in one piece, without the packets that were left out."""
+    packetizer = Packetizer(codec, sample_rate=SAID_RATE, encoder=_encoder(codec))
+    payloads = packetizer.push(side) + packetizer.flush()
+    decode = _decode_opus if codec.name == "OPUS" else _decode
+    up = Resampler(codec.sample_rate, RECORDED_RATE)
+    return up.process(decode(codec, payloads, left_out)) + up.flush()
+
+
+def _decode(codec: CodecSpec, payloads: list[bytes], left_out: set[int]) -> bytes:
+    """Decode what came; what did not is silence."""
+    decoded = {"PCMU": g711.ulaw_decode, "PCMA": g711.alaw_decode}.get(codec.name, bytes)
+    heard = bytearray(decoded(b"".join(payloads)))
+    n_bytes = 2 * codec.samples_per_packet
     for packet in left_out:
         heard[packet * n_bytes : (packet + 1) * n_bytes] = bytes(n_bytes)
-    up = Resampler(CODEC.sample_rate, RECORDED_RATE)
-    return up.process(heard) + up.flush()
+    return bytes(heard)
+
+
+def _decode_opus(codec: CodecSpec, payloads: list[bytes], left_out: set[int]) -> bytes:
+    """Decode what came; the packet after one that did not brings a copy of it, or it is concealed."""
+    decoder, heard, gap = opus.Decoder(codec.sample_rate), b"", 0
+    for packet, payload in enumerate(payloads):
+        if packet in left_out:
+            gap += codec.samples_per_packet
+            continue
+        recovered = bytearray(2 * gap)
+        decoder.recover_into(payload, recovered, gap)
+        heard += recovered + decoder.decode(payload)
+        gap = 0
+    return heard

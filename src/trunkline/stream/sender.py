@@ -13,6 +13,7 @@ from trunkline.track import Packetizer
 
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
+    from trunkline.opus import Encoder
 
 __all__ = ["StreamSender"]
 
@@ -20,10 +21,11 @@ __all__ = ["StreamSender"]
 class StreamSender(Exclusive):
     """Write one media stream as a platform does; every message is UTF-8 JSON, to be sent as text.
 
-    Parameters: `format`, the codec as in "PCMA" or "L16@24000h@40i"; `sample_rate` of the PCM that `media`
-    is given, None for the codec's own: another, 4,000 to 192,000 Hz with a whole number of samples a packet,
-    is resampled in quality "voice"; `dialect`, "signalwire" or "twilio"; `tracks`, which of "inbound" and
-    "outbound" it has; ids are made up where they are None.
+    Parameters: `format`, the codec as in "PCMA", "L16@24000h@40i" or "OPUS@16000h"; `sample_rate` of the
+    PCM that `media` is given, None for the codec's own: another, 4,000 to 192,000 Hz with a whole number of
+    samples a packet, is resampled in quality "voice"; `dialect`, "signalwire" or "twilio"; `tracks`, which of
+    "inbound" and "outbound" it has; ids are made up where they are None; `encoder`, for OPUS, an opus.Encoder
+    of the codec's rate whose settings (bitrate, FEC, DTX) each track is to have.
 
     Raises FormatError for arguments that are unknown or that we cannot encode, LocalProtocolError for a
     call that the other end would have to refuse, such as media before start.
@@ -48,6 +50,7 @@ class StreamSender(Exclusive):
         call_id: str | None = None,
         account_id: str | None = None,
         custom_parameters: Mapping[str, str] | None = None,
+        encoder: "Encoder | None" = None,
     ) -> None:
         super().__init__()
         dialects.check_dialect(dialect)
@@ -64,7 +67,12 @@ class StreamSender(Exclusive):
         messages.check_text(self._stream_id, self._call_id, account_id or "")
         messages.check_text(*self._custom_parameters, *self._custom_parameters.values())
         self._writer = dialects.DIALECTS[dialect](self._stream_id, self._call_id, account_id)
-        self._tracks = {name: _OutgoingTrack(name, self._format, self._sample_rate) for name in tracks}
+        self._tracks = {
+            name: _OutgoingTrack(
+                name, self._format, Packetizer(self._format, sample_rate=self._sample_rate, encoder=encoder)
+            )
+            for name in tracks
+        }
         self._sequence = 0
         self._started = False
         self._stopped = False
@@ -182,16 +190,18 @@ class StreamSender(Exclusive):
 class _OutgoingTrack:
     """One track's packetizer and its place on the timeline."""
 
-    def __init__(self, name: str, format: CodecSpec, sample_rate: int) -> None:
+    def __init__(self, name: str, format: CodecSpec, packetizer: Packetizer) -> None:
         self.name = name.encode()
-        self.packetizer = Packetizer(format, sample_rate=sample_rate)
-        self._bytes_per_s = self.packetizer.payload_bytes * 1000 // format.ptime_ms
+        self.packetizer = packetizer
+        self._ptime_ms = format.ptime_ms
+        # What a payload of ptime has so many of: bytes, but packets of Opus are not cut.
+        self._units = 1 if format.name == "OPUS" else packetizer.payload_bytes
         self._chunk = 0
-        self._n_bytes = 0
+        self._sent_units = 0
 
     def advance(self, n_bytes: int) -> tuple[int, int]:
         """Return the chunk number and the timestamp of a payload of `n_bytes`."""
-        timestamp_ms = self._n_bytes * 1000 // self._bytes_per_s
+        timestamp_ms = self._sent_units * self._ptime_ms // self._units
         self._chunk += 1
-        self._n_bytes += n_bytes
+        self._sent_units += 1 if self._units == 1 else n_bytes
         return self._chunk, timestamp_ms
