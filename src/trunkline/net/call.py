@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from trunkline.errors import (
     FormatError,
+    LibraryMissingError,
     LocalProtocolError,
     PayloadError,
     RemoteProtocolError,
@@ -166,7 +167,7 @@ class Call:
             await self._fail(error, CloseCode.PROTOCOL_ERROR)
         except PayloadError as error:
             await self._fail(error, CloseCode.INVALID_PAYLOAD)
-        except FormatError as error:
+        except (FormatError, LibraryMissingError) as error:
             await self._fail(error, CloseCode.UNSUPPORTED)
         else:
             self._events.extend(events)
