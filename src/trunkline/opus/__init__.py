@@ -6,12 +6,17 @@ says ms.
 
 from trunkline._native.opus import Decoder, Encoder, Recovery, decode_many, encode_many
 from trunkline.opus.library import LibraryInfo, library
+from trunkline.opus.ogg_reader import OggPacket, OggReader
+from trunkline.opus.ogg_writer import OggWriter
 from trunkline.opus.packet import PacketInfo, Repacketizer, join, packet_info, pad, split, unpad
 
 __all__ = [
     "Decoder",
     "Encoder",
     "LibraryInfo",
+    "OggPacket",
+    "OggReader",
+    "OggWriter",
     "PacketInfo",
     "Recovery",
     "Repacketizer",
