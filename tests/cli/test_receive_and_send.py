@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from aiohttp import web
 
 from tests.cli.commands import (
@@ -22,7 +23,7 @@ from tests.cli.commands import (
     trunkline_here,
 )
 from tests.reference import resample as reference
-from trunkline import g711, wav
+from trunkline import g711, opus, wav
 from trunkline.net.tls import self_signed
 from trunkline.testing import conversation, speech_like
 
@@ -79,6 +80,38 @@ def test_a_file_of_any_rate_is_recorded_at_the_asked_one(tmp_path: Path, file_ra
     # Float32 may round a half the other way, which mu-law makes a step of the next code.
     assert (abs(recorded - wanted) > 0.51).mean() < 0.02
     assert abs(recorded - wanted).max() < 600
+
+
+def test_opus_is_recorded_and_kept_as_it_came(tmp_path: Path, speech: Path) -> None:
+    out = tmp_path / "out"
+    with receiving(out, "--calls", 1, "--keep-opus") as (process, url):
+        sent = trunkline("send", speech, "--url", url, "--speed", 0, "--codec", "OPUS@16000h")
+        code, output, errors = read_rest(process)
+    assert (sent.returncode, sent.stderr, code, errors) == (0, "", 0, "")
+    assert "OPUS 16000 Hz, inbound" in output
+    (kept,) = out.glob("*.inbound.opus")
+    (recording,) = out.glob("*.wav")
+    assert kept.name == f"{recording.stem}.inbound.opus"
+    decoder = opus.Decoder(16000)
+    with opus.OggReader(kept) as reader:
+        decoded = b"".join(decoder.decode(packet.packet) for packet in reader)
+    with wave.open(str(recording)) as file:
+        assert (file.getframerate(), file.readframes(file.getnframes())) == (16000, decoded)
+    played, rate = soundfile.read(kept, dtype="int16")
+    assert (rate, len(played)) == (16000, len(decoded) // 2)
+    assert abs(played - np.frombuffer(decoded, np.int16)).max() <= 1
+
+
+def test_without_libopus_a_stream_of_it_is_refused_with_the_cure(tmp_path: Path, speech: Path) -> None:
+    with receiving(tmp_path, TRUNKLINE_LIBOPUS="/nowhere/libopus.so.0") as (process, url):
+        sent = trunkline("send", speech, "--url", url, "--codec", "OPUS@16000h")
+        assert trunkline("send", speech, "--url", url, "--speed", 0).returncode == 0
+        process.send_signal(signal.SIGINT)
+        code, output, _ = read_rest(process)
+    assert sent.returncode == 1
+    assert "close code 1003: libopus cannot be loaded: install it" in sent.stderr
+    assert code == 0
+    assert "/nowhere/libopus.so.0" in output
 
 
 def test_both_tracks_over_tls_with_a_token(tmp_path: Path) -> None:

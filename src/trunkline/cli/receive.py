@@ -46,6 +46,11 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="HZ",
     help="Sample rate of the recordings; a stream's own when not given.",
 )
+@click.option(
+    "--keep-opus",
+    is_flag=True,
+    help="Keep Opus packets as they came: NAME.inbound.opus beside NAME.wav.",
+)
 @bearer_token_option
 @click.option("--cert", type=PEM, help="Certificate chain (PEM): serve wss instead of ws.")
 @click.option("--key", type=PEM, help="Private key of the certificate (PEM).")
@@ -63,6 +68,7 @@ def receive(
     listen: tuple[str, int],
     out: Path,
     rate: int | None,
+    keep_opus: bool,
     bearer_token: str | None,
     cert: Path | None,
     key: Path | None,
@@ -82,7 +88,9 @@ def receive(
     if context is None and not is_loopback(listen[0]):
         click.echo("warning: without --cert and --key, audio crosses the network in the clear", err=True)
     try:
-        code = asyncio.run(_receive(listen, out, rate, bearer_token, context, max_message_bytes, calls))
+        code = asyncio.run(
+            _receive(listen, out, rate, keep_opus, bearer_token, context, max_message_bytes, calls)
+        )
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -94,6 +102,7 @@ async def _receive(
     listen: tuple[str, int],
     out: Path,
     rate: int | None,
+    keep_opus: bool,
     bearer_token: str | None,
     context: ssl.SSLContext | None,
     max_message_bytes: int,
@@ -120,6 +129,7 @@ async def _receive(
         bearer_token=bearer_token,
         ssl=context,
         sample_rate=rate,
+        output="both" if keep_opus else "pcm",
         max_message_bytes=max_message_bytes,
         n_calls=calls,
     )

@@ -12,7 +12,7 @@ from typing import Final
 from trunkline.errors import TrunklineError
 from trunkline.frame import Frame
 from trunkline.net.call import Call, CloseCode
-from trunkline.stream import Recorder
+from trunkline.stream import OpusRecorder, Recorder
 
 __all__ = ["CallRecording", "CallRecordings"]
 
@@ -37,12 +37,16 @@ class CallRecording:
         return {track: _level_dbfs(frame) for track, frame in self._latest.items()}
 
     async def run(self) -> None:
-        """Write the call's events until it ends; then `duration_ms` is what is in the file."""
+        """Write the call's events until it ends; then `duration_ms` is what is in the file.
+
+        Payloads of Opus among them go to files of their own, beside it.
+        """
         recorder = Recorder(self.path)
         try:
-            with recorder:
+            with recorder, OpusRecorder(self.path.with_suffix("")) as opus_recorder:
                 async for event in self.call:
                     recorder.write(event)
+                    opus_recorder.write(event)
                     self.duration_ms = recorder.duration_ms
                     if isinstance(event, Frame):
                         self._latest[event.track] = event

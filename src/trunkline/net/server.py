@@ -39,6 +39,7 @@ async def serve(
     ssl: tls.SSLContext | None = None,
     sample_rate: int | None = None,
     frame_ms: int = 20,
+    output: str = "pcm",
     max_message_bytes: int = 65536,
     n_calls: int | None = None,
 ) -> AsyncIterator["Server"]:
@@ -47,8 +48,8 @@ async def serve(
     A peer is let in when it asks for `path` and, where a `bearer_token` is given, sends it (else 401
     before the upgrade). The handler runs once the start message is there and owns its call only: when it
     raises, that call is closed with 1011 and logged, the others go on. `port` 0 takes a free one; frames
-    last `frame_ms` and have `sample_rate`, None for the stream's own; a longer message than
-    `max_message_bytes` is refused with 1009 before it is read.
+    last `frame_ms` and have `sample_rate`, None for the stream's own; `output` is a StreamReceiver's; a
+    longer message than `max_message_bytes` is refused with 1009 before it is read.
     Once `n_calls` have been taken, further upgrades are refused with 503. What is refused is logged with
     the peer's address.
 
@@ -59,7 +60,11 @@ async def serve(
             await asyncio.Event().wait()
     """
     make_receiver = partial(
-        StreamReceiver, sample_rate=sample_rate, frame_ms=frame_ms, max_message_bytes=max_message_bytes
+        StreamReceiver,
+        sample_rate=sample_rate,
+        frame_ms=frame_ms,
+        output=output,
+        max_message_bytes=max_message_bytes,
     )
     make_receiver()  # what it refuses is refused now, not call by call
     server = Server(handler, path, bearer_token, make_receiver, max_message_bytes, n_calls)

@@ -13,10 +13,12 @@ from trunkline.stream.events import (
     Event,
     Frame,
     Mark,
+    Payload,
     Start,
     Stop,
     Unknown,
 )
+from trunkline.stream.opus_recorder import OpusRecorder
 from trunkline.stream.playout import Playout
 from trunkline.stream.receiver import StreamReceiver
 from trunkline.stream.recorder import Recorder
@@ -29,6 +31,8 @@ __all__ = [
     "Event",
     "Frame",
     "Mark",
+    "OpusRecorder",
+    "Payload",
     "Playout",
     "Recorder",
     "Start",

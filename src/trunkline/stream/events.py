@@ -6,7 +6,18 @@ from trunkline.formats import MediaFormat
 from trunkline.frame import Frame
 from trunkline.track import Discontinuity
 
-__all__ = ["Cleared", "Discontinuity", "Dtmf", "Event", "Frame", "Mark", "Start", "Stop", "Unknown"]
+__all__ = [
+    "Cleared",
+    "Discontinuity",
+    "Dtmf",
+    "Event",
+    "Frame",
+    "Mark",
+    "Payload",
+    "Start",
+    "Stop",
+    "Unknown",
+]
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -26,6 +37,18 @@ class Start(msgspec.Struct, frozen=True):
     custom_parameters: dict[str, str]
     dialect: str
     sample_rate: int | None = None
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """A payload as it came, before the Frames that it brings: of a receiver with output="both".
+
+    `timestamp_ms` is the carrier's, `sequence` its chunk number, None when it sends none.
+    """
+
+    track: str
+    payload: bytes
+    timestamp_ms: int
+    sequence: int | None
 
 
 class Dtmf(msgspec.Struct, frozen=True):
@@ -56,4 +79,4 @@ class Unknown(msgspec.Struct, frozen=True):
     event: str
 
 
-Event = Start | Frame | Discontinuity | Dtmf | Mark | Cleared | Stop | Unknown
+Event = Start | Payload | Frame | Discontinuity | Dtmf | Mark | Cleared | Stop | Unknown

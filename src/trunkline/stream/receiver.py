@@ -1,13 +1,13 @@
 """StreamReceiver: the messages of one stream in, typed events and Frames out."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trunkline._native import base64
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import MediaFormat
 from trunkline.stream import dialects, messages
-from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Start, Stop, Unknown
+from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Payload, Start, Stop, Unknown
 from trunkline.track import Track, TrackStats
 
 if TYPE_CHECKING:
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamReceiver"]
 
+OUTPUTS: Final = ("pcm", "both")
+
 
 class StreamReceiver(Exclusive):
-    """Read one media stream: SignalWire's messages or Twilio's, PCMU, PCMA or L16, either track or both.
+    """Read one media stream: SignalWire's or Twilio's messages, PCMU, PCMA, L16 or OPUS, one track or both.
 
     Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
     their duration, 1 to 1,000 ms and a whole number of samples at the stream's rate and at theirs;
-    `dialect`, "signalwire" or "twilio", None to tell it from the start message; `max_message_bytes`, what
-    one message may have in UTF-8.
+    `output`, "pcm" or, to have each Payload as it came before its Frames, "both"; `dialect`, "signalwire" or
+    "twilio", None to tell it from the start message; `max_message_bytes`, what one message may have in UTF-8.
 
     After an error the state is as it was before the message, so the caller may go on.
 
@@ -43,17 +45,21 @@ class StreamReceiver(Exclusive):
         *,
         sample_rate: int | None = None,
         frame_ms: int = 20,
+        output: str = "pcm",
         dialect: str | None = None,
         max_message_bytes: int = 65536,
     ) -> None:
         super().__init__()
         Track(MediaFormat("PCMU", 8000), frame_ms=frame_ms, sample_rate=sample_rate)  # for its checks
+        if output not in OUTPUTS:
+            raise FormatError(f"output {output!r}: takes {', '.join(OUTPUTS)}")
         if max_message_bytes < 1:
             raise FormatError(f"messages of at most {max_message_bytes} bytes: takes 1 or more")
         if dialect is not None:
             dialects.check_dialect(dialect)
         self._sample_rate = sample_rate
         self._frame_ms = frame_ms
+        self._with_payloads = output == "both"
         self._dialect = dialect
         self._max_message_bytes = max_message_bytes
         self._tracks: dict[str, Track] = {}
@@ -86,12 +92,12 @@ class StreamReceiver(Exclusive):
     def receive(self, message: "str | Buffer") -> list[Event]:
         """Take one text message and return what it brings, in the order of the messages.
 
-        "connected" brings nothing; "start" its Start; "media" Frames, and a Discontinuity for a gap over
-        10 s; "stop" the last Frames, which may be shorter, then Stop.
+        "connected" brings nothing; "start" its Start; "media" Frames (and its Payload), and a Discontinuity
+        for a gap over 10 s; "stop" the last Frames, which may be shorter, then Stop.
 
         Raises RemoteProtocolError (malformed, out of order, contradicting, too large), PayloadError (bad
-        base64), FormatError (a codec that we do not decode), LocalProtocolError after `close`,
-        ConcurrentUseError when another thread is inside.
+        base64, no Opus packet), FormatError (a codec that we do not decode), LibraryMissingError (no
+        libopus), LocalProtocolError after `close`, ConcurrentUseError when another thread is inside.
         """
         if self._closed:
             raise LocalProtocolError("receive after close")
@@ -119,6 +125,8 @@ class StreamReceiver(Exclusive):
         payload = base64.decode(body.payload)
         events: list[Event] = [*track.push(payload, timestamp_ms=timestamp_ms, sequence=sequence)]
         self._tracks[body.track] = track
+        if self._with_payloads:
+            events.insert(0, Payload(body.track, payload, timestamp_ms, sequence))
         return events
 
     def _on_other(self, message: messages.Known | messages.Unrecognised) -> list[Event]:
