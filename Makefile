@@ -2,7 +2,8 @@
 # make test    set up, build, and run every test
 # make check   ruff, mypy, stubtest, cython-lint
 # make bench   ratios to the libraries people use today
-.PHONY: demo test check bench build ctest pytest clean
+# make soak    a million hostile Opus packets under sanitizers (10 minutes)
+.PHONY: demo test check bench soak build ctest pytest clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -58,6 +59,9 @@ bench: build
 	python benchmarks/bench_resample.py
 	cmake --preset release >/dev/null && cmake --build --preset release >/dev/null
 	build/c-release/csrc/bench_g711
+
+soak: ctest
+	TRUNKLINE_EXAMPLES=1000000 build/c-sanitize/csrc/test_opus
 
 clean:
 	rm -rf build $(VENV)
