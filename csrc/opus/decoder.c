@@ -4,6 +4,7 @@
 #include "trunkline/opus.h"
 #include "trunkline/opus_packet.h"
 
+#define RESET_STATE 4028 /* libopus's OPUS_RESET_STATE */
 #define PCM_MAX (48 * TL_OPUS_MAX_PACKET_MS * TL_OPUS_MAX_CHANNELS)
 
 /* Where libopus's state begins, aligned as it likes. */
@@ -32,6 +33,12 @@ tl_opus_decoder *tl_opus_decoder_init(void *mem, const tl_opus_library *library,
     return decoder;
 }
 
+int tl_opus_decoder_reset(tl_opus_decoder *decoder)
+{
+    decoder->is_celt = false;
+    return decoder->library->decoder_ctl(tl_opus_decoder_state(decoder), RESET_STATE);
+}
+
 /* libopus writes items, our callers have bytes: what is not aligned is written beside it first. No packet: it
  * conceals n_samples, at most 120 ms. */
 static int32_t decode(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm, bool is_float,
@@ -50,6 +57,8 @@ static int32_t decode(tl_opus_decoder *decoder, const void *packet, size_t n_byt
                  : library->decode(state, packet, (int32_t)n_bytes, out, (int)n_samples, fec);
     if (out != pcm && got > 0)
         memcpy(pcm, out, (size_t)got * decoder->n_channels * item);
+    if (packet && got > 0)
+        decoder->is_celt = *(const uint8_t *)packet & 128;
     return got;
 }
 
@@ -76,7 +85,7 @@ int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bool is_float, size
 size_t tl_opus_fec_samples(const tl_opus_decoder *decoder, const void *packet, size_t n_bytes)
 {
     tl_opus_packet parsed;
-    if (tl_opus_packet_parse(packet, n_bytes, &parsed) != 0 || !parsed.has_lbrr)
+    if (decoder->is_celt || tl_opus_packet_parse(packet, n_bytes, &parsed) != 0 || !parsed.has_lbrr)
         return 0;
     return parsed.frame_samples / (48000 / decoder->rate_hz);
 }

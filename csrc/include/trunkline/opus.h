@@ -48,6 +48,7 @@ int32_t tl_opus_encode(const tl_opus_library *library, void *state, uint32_t n_c
 typedef struct tl_opus_decoder {
     const tl_opus_library *library;
     uint32_t rate_hz, n_channels;
+    bool is_celt; /* the last packet: libopus does not use LBRR data right after it */
 } tl_opus_decoder;
 
 size_t tl_opus_decoder_size(const tl_opus_library *library, uint32_t n_channels);
@@ -55,6 +56,7 @@ size_t tl_opus_decoder_size(const tl_opus_library *library, uint32_t n_channels)
 tl_opus_decoder *tl_opus_decoder_init(void *mem, const tl_opus_library *library, uint32_t rate_hz,
                                       uint32_t n_channels);
 void *tl_opus_decoder_state(tl_opus_decoder *decoder); /* libopus's */
+int tl_opus_decoder_reset(tl_opus_decoder *decoder);   /* as tl_opus_decoder_init; the settings stay */
 
 /* Decode a packet, whose structure has been checked, into room for n_samples per channel, at least its
  * duration. Returns samples per channel or, negative, one of libopus's errors. */
@@ -63,7 +65,8 @@ int32_t tl_opus_decode(tl_opus_decoder *decoder, const void *packet, size_t n_by
 /* Fill n_samples, a multiple of 2.5 ms, with what the decoder makes of nothing: concealment, or after a packet
  * that said so, comfort noise. */
 int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bool is_float, size_t n_samples);
-/* Samples at the end of a gap before this packet that its LBRR data (RFC 6716 2.1.7) describe; 0: none. */
+/* Samples at the end of a gap before this packet that its LBRR data (RFC 6716 2.1.7) describe; 0: none, or none
+ * that this decoder can use. */
 size_t tl_opus_fec_samples(const tl_opus_decoder *decoder, const void *packet, size_t n_bytes);
 /* Decode the LBRR data of the packet to exactly tl_opus_fec_samples. */
 int32_t tl_opus_decode_fec(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,

@@ -31,6 +31,7 @@ cdef extern from "trunkline/opus.h":
     tl_opus_decoder *tl_opus_decoder_init(void *mem, const tl_opus_library *library, uint32_t rate_hz,
                                           uint32_t n_channels) nogil
     void *tl_opus_decoder_state(tl_opus_decoder *decoder) nogil
+    int tl_opus_decoder_reset(tl_opus_decoder *decoder) nogil
     int32_t tl_opus_decode(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
                            bint is_float, size_t n_samples) nogil
     int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bint is_float, size_t n_samples) nogil

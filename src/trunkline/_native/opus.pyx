@@ -611,7 +611,7 @@ cdef class Decoder:
     def reset(self):
         """Forget the packets so far."""
         enter(&self.busy)
-        code = self.library.table.decoder_ctl(tl_opus_decoder_state(self.decoder), RESET_STATE)
+        code = tl_opus_decoder_reset(self.decoder)
         self.busy = False
         check(self.library, code)
 
