@@ -4,7 +4,8 @@
 #include "trunkline/opus.h"
 #include "trunkline/opus_packet.h"
 
-#define RESET_STATE 4028 /* libopus's OPUS_RESET_STATE */
+#define RESET_STATE 4028     /* libopus's OPUS_RESET_STATE */
+#define INVALID_PACKET (-4) /* and OPUS_INVALID_PACKET */
 #define PCM_MAX (48 * TL_OPUS_MAX_PACKET_MS * TL_OPUS_MAX_CHANNELS)
 
 /* Where libopus's state begins, aligned as it likes. */
@@ -52,6 +53,8 @@ static int32_t decode(tl_opus_decoder *decoder, const void *packet, size_t n_byt
     void *const out = (uintptr_t)pcm % item ? aligned : pcm;
     if (n_samples > n_samples_max)
         n_samples = n_samples_max;
+    if (n_bytes > INT32_MAX) /* of padding: cut to 32 bits it may be 0, a lost packet to libopus */
+        return INVALID_PACKET;
     const int32_t got =
         is_float ? library->decode_float(state, packet, (int32_t)n_bytes, out, (int)n_samples, fec)
                  : library->decode(state, packet, (int32_t)n_bytes, out, (int)n_samples, fec);

@@ -189,6 +189,9 @@ static void test_padded_packet(void)
     tl_opus_packet_build(parsed.toc, &frame, 1, packet, PADDED_BYTES);
     for (uint32_t which = 0; which < N_DECODERS; which++)
         check_packet(which, packet, PADDED_BYTES, which % 3, 0);
+    int16_t unused[320];
+    const size_t too_many = (size_t)INT32_MAX + 1; /* refused before one is read */
+    CHECK(tl_opus_decode(decoders[4], packet, too_many, unused, false, 320) < 0);
     memset(packet + 2, 255, PADDED_BYTES - 2); /* padding without an end */
     check_packet(0, packet, PADDED_BYTES, false, 0);
     free(packet);
