@@ -779,7 +779,7 @@ def decode_many(items, /, *, sample_format="s16"):
     `Decoder.decode` would, as bytes, or the PayloadError that it would raise. Other errors are raised, and
     then no packet has been decoded.
     """
-    cdef list pairs = list(items)
+    cdef list pairs = [tuple(pair) for pair in items]  # what they hold must stay while others run
     cdef _Batch batch = _Batch(len(pairs))
     cdef bint is_float = check_sample_format(sample_format)
     cdef Decoder decoder
@@ -840,7 +840,7 @@ def encode_many(items, /):
     packets. Errors are those of `Encoder.encode`; after one for a length, a buffer or a concurrent use,
     nothing has been encoded.
     """
-    cdef list pairs = list(items)
+    cdef list pairs = [tuple(pair) for pair in items]  # what they hold must stay while others run
     cdef _Batch batch = _Batch(len(pairs))
     cdef Encoder encoder
     cdef Work *work
