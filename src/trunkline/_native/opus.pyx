@@ -1,5 +1,6 @@
 """Opus on buffers: acquire, check, call libopus, release."""
 
+import os
 from typing import NamedTuple
 
 cimport cython
@@ -91,7 +92,7 @@ cdef class Library:
                 raise LibraryMissingError("this build has no copy of its own")
         else:
             reason[0] = 0
-            if not tl_opus_open(&self.table, place.encode(), reason, sizeof(reason)):
+            if not tl_opus_open(&self.table, os.fsencode(place), reason, sizeof(reason)):
                 raise LibraryMissingError((<bytes> reason).decode(errors="replace"))
 
     @property

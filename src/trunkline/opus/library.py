@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import threading
+import warnings
 from typing import Final, NamedTuple
 
 from trunkline._native import opus as native
@@ -69,15 +70,15 @@ def load(path: str | os.PathLike[str] | None = None) -> LibraryInfo:
             found, place = _find(None if path is None else os.fspath(path))
             _loaded = _describe(found, place)
             native.use(found)
-        elif path is not None and not os.path.samefile(path, _loaded.path):
+        elif path is not None and not (os.path.exists(path) and os.path.samefile(path, _loaded.path)):
             raise LocalProtocolError(f"libopus is in use from {_loaded.path} already: load {path} before")
         return _loaded
 
 
 def _find(path: str | None) -> tuple[native.Library, str]:
     """Load the first libopus there is; one that was named must be it."""
-    named = ("path", path) if path is not None else (VARIABLE, os.environ.get(VARIABLE))
-    if named[1]:
+    named = ("path", path) if path is not None else (VARIABLE, os.environ.get(VARIABLE) or None)
+    if named[1] is not None:
         if not os.path.isabs(named[1]):
             raise LibraryMissingError(f"libopus: {named[0]} {named[1]!r} is not an absolute path")
         places: list[tuple[str, str | None]] = [(named[0], named[1])]
@@ -89,7 +90,7 @@ def _find(path: str | None) -> tuple[native.Library, str]:
             return native.Library(name), place
         except LibraryMissingError as error:
             tried.append(f"{place}: {error}" if name in (None, place) else f"{place} {name}: {error}")
-    if not named[1]:
+    if named[1] is None:
         try:
             return native.Library(_opuslibs()), "opuslib"
         except Exception as error:
@@ -99,7 +100,9 @@ def _find(path: str | None) -> tuple[native.Library, str]:
 
 def _opuslibs() -> str:
     """Where opuslib has found libopus, if it is installed."""
-    return str(importlib.import_module("opuslib.api").libopus._name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # its code has one, an error under -W error
+        return str(importlib.import_module("opuslib.api").libopus._name)
 
 
 def _describe(found: native.Library, place: str) -> LibraryInfo:
