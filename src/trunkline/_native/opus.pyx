@@ -60,6 +60,7 @@ cdef enum:  # libopus's requests and values, of its public interface
 
 RATES = (8000, 12000, 16000, 24000, 48000)
 APPLICATIONS = {"voip": 2048, "audio": 2049, "lowdelay": 2051}
+BITRATES = {"auto": AUTO, "max": BITRATE_MAX}
 SIGNALS = {"auto": AUTO, "voice": 3001, "music": 3002}
 BANDWIDTHS = {
     "auto": AUTO, "narrowband": 1101, "mediumband": 1102, "wideband": 1103, "superwideband": 1104,
@@ -262,14 +263,16 @@ cdef class Encoder:
 
     @property
     def bitrate(self):
-        """In bit/s, 500 to 512,000; set "auto" or "max" for what suits the rate or fills the packet."""
+        """In bit/s, 500 to 512,000; set "auto" or "max" for what suits the rate or fills the packet.
+
+        libopus lowers it to the most that it makes, 300,000 for a channel in version 1.3.
+        """
         return self.get(GET_BITRATE)
 
     @bitrate.setter
     def bitrate(self, value):
-        if value not in ("auto", "max"):
-            value = in_range(value, 500, 512_000, "bitrate")
-        self.set(SET_BITRATE, AUTO if value == "auto" else BITRATE_MAX if value == "max" else value)
+        self.set(SET_BITRATE, code_of(BITRATES, value, "bitrate") if isinstance(value, str) else in_range(
+            value, 500, 512_000, "bitrate"))
 
     @property
     def vbr(self):
@@ -462,6 +465,8 @@ cdef inline int check(Library library, int code) except -1:
     said = library.table.strerror(code).decode()
     if code == INVALID_PACKET:
         raise PayloadError(f"Opus packet: {said}")
+    if code == UNIMPLEMENTED:
+        raise FormatError(f"{library.version} does not have this: {said}")
     raise FormatError(f"libopus refuses: {said} ({code})")
 
 
