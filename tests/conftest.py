@@ -6,6 +6,9 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
+from trunkline import opus
+from trunkline.errors import LibraryMissingError
+
 # The same examples on every run; TRUNKLINE_EXAMPLES=10000 digs deeper by hand.
 settings.register_profile(
     "trunkline",
@@ -23,3 +26,12 @@ def g711() -> ModuleType:
     from trunkline import g711
 
     return g711
+
+
+@pytest.fixture(scope="session")
+def libopus() -> opus.LibraryInfo:
+    """The libopus in use; without one, what needs it is skipped."""
+    try:
+        return opus.library()
+    except LibraryMissingError as error:
+        pytest.skip(str(error))
