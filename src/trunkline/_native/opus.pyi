@@ -6,6 +6,7 @@ from trunkline.errors import PayloadError
 
 RATES: tuple[int, ...]
 APPLICATIONS: dict[str, int]
+BITRATES: dict[str, int]
 SIGNALS: dict[str, int]
 BANDWIDTHS: dict[str, int]
 ENCODER_SETTINGS: tuple[str, ...]
