@@ -42,7 +42,7 @@ ctest: $(VENV)/dev
 	done
 
 pytest: build
-	.ci/packages optional sox ffmpeg libopus0
+	.ci/packages optional sox ffmpeg libopus0 opus-tools
 	python -m pytest
 
 check: build

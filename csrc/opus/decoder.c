@@ -40,10 +40,9 @@ int tl_opus_decoder_reset(tl_opus_decoder *decoder)
     return decoder->library->decoder_ctl(tl_opus_decoder_state(decoder), RESET_STATE);
 }
 
-/* libopus writes items, our callers have bytes: what is not aligned is written beside it first. No packet: it
- * conceals n_samples, at most 120 ms. */
-static int32_t decode(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm, bool is_float,
-                      size_t n_samples, bool fec)
+/* libopus writes items, our callers have bytes: what is not aligned is written beside it first. */
+int32_t tl_opus_decode_as_told(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
+                               bool is_float, size_t n_samples, bool fec)
 {
     const tl_opus_library *library = decoder->library;
     void *const state = tl_opus_decoder_state(decoder);
@@ -68,7 +67,7 @@ static int32_t decode(tl_opus_decoder *decoder, const void *packet, size_t n_byt
 int32_t tl_opus_decode(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm, bool is_float,
                        size_t n_samples)
 {
-    return decode(decoder, packet, n_bytes, pcm, is_float, n_samples, false);
+    return tl_opus_decode_as_told(decoder, packet, n_bytes, pcm, is_float, n_samples, false);
 }
 
 int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bool is_float, size_t n_samples)
@@ -77,7 +76,7 @@ int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bool is_float, size
     size_t done = 0;
     while (done < n_samples) {
         const int32_t got =
-            decode(decoder, NULL, 0, (char *)pcm + done * step, is_float, n_samples - done, false);
+            tl_opus_decode_as_told(decoder, NULL, 0, (char *)pcm + done * step, is_float, n_samples - done, false);
         if (got <= 0)
             return got;
         done += (size_t)got;
@@ -96,5 +95,5 @@ size_t tl_opus_fec_samples(const tl_opus_decoder *decoder, const void *packet, s
 int32_t tl_opus_decode_fec(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
                            bool is_float)
 {
-    return decode(decoder, packet, n_bytes, pcm, is_float, tl_opus_fec_samples(decoder, packet, n_bytes), true);
+    return tl_opus_decode_as_told(decoder, packet, n_bytes, pcm, is_float, tl_opus_fec_samples(decoder, packet, n_bytes), true);
 }

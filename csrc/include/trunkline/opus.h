@@ -62,6 +62,10 @@ int tl_opus_decoder_reset(tl_opus_decoder *decoder);   /* as tl_opus_decoder_ini
  * duration. Returns samples per channel or, negative, one of libopus's errors. */
 int32_t tl_opus_decode(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm, bool is_float,
                        size_t n_samples);
+/* libopus's own function, for who knows it: no packet conceals, fec decodes the LBRR data and conceals what they
+ * leave of n_samples, at most 120 ms. */
+int32_t tl_opus_decode_as_told(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
+                               bool is_float, size_t n_samples, bool fec);
 /* Fill n_samples, a multiple of 2.5 ms, with what the decoder makes of nothing: concealment, or after a packet
  * that said so, comfort noise. */
 int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bool is_float, size_t n_samples);

@@ -34,6 +34,8 @@ cdef extern from "trunkline/opus.h":
     int tl_opus_decoder_reset(tl_opus_decoder *decoder) nogil
     int32_t tl_opus_decode(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
                            bint is_float, size_t n_samples) nogil
+    int32_t tl_opus_decode_as_told(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,
+                                   bint is_float, size_t n_samples, bint fec) nogil
     int32_t tl_opus_conceal(tl_opus_decoder *decoder, void *pcm, bint is_float, size_t n_samples) nogil
     size_t tl_opus_fec_samples(const tl_opus_decoder *decoder, const void *packet, size_t n_bytes) nogil
     int32_t tl_opus_decode_fec(tl_opus_decoder *decoder, const void *packet, size_t n_bytes, void *pcm,

@@ -106,6 +106,9 @@ cdef class Library:
         return (<bytes> path).decode(errors="surrogateescape") if tl_opus_path(
             &self.table, path, sizeof(path)) else ""
 
+    def strerror(self, code):
+        return self.table.strerror(code).decode()
+
     @property
     def has_pcm24(self):
         return self.table.has_pcm24
@@ -113,6 +116,11 @@ cdef class Library:
     @property
     def has_dred(self):
         return Encoder(48000, 1, "voip", library=self).has(SET_DRED_DURATION, 0)
+
+
+def in_use():
+    """Give the libopus of the process, which is loaded now if it was not."""
+    return loaded()
 
 
 def use(Library library not None):
@@ -462,12 +470,15 @@ cdef inline int enter(bint *busy) except -1:
 cdef inline int check(Library library, int code) except -1:
     if code >= 0:
         return 0
-    said = library.table.strerror(code).decode()
+    said = library.strerror(code)
     if code == INVALID_PACKET:
-        raise PayloadError(f"Opus packet: {said}")
-    if code == UNIMPLEMENTED:
-        raise FormatError(f"{library.version} does not have this: {said}")
-    raise FormatError(f"libopus refuses: {said} ({code})")
+        error = PayloadError(f"Opus packet: {said}")
+    elif code == UNIMPLEMENTED:
+        error = FormatError(f"{library.version} does not have this: {said}")
+    else:
+        error = FormatError(f"libopus refuses: {said} ({code})")
+    error.code = code
+    raise error
 
 
 cdef void *allocate(size_t n_bytes) except NULL:
@@ -550,6 +561,36 @@ cdef class Decoder:
             try:
                 refuse_overlap(&view, &target)
                 return self.run(&view, target.buf, is_float, n_samples)
+            finally:
+                PyBuffer_Release(&target)
+        finally:
+            PyBuffer_Release(&view)
+
+    def decode_as_told(self, packet, out, n_samples, fec):
+        """Call libopus's own opus_decode or opus_decode_float, with room for `n_samples`, to 120 ms.
+
+        `packet` None conceals so many; `fec` decodes the packet's LBRR data into the end of them. Only the
+        buffers are checked; an error has libopus's `code`.
+        """
+        cdef Py_buffer view
+        cdef Py_buffer target
+        cdef bint is_float
+        cdef bint with_fec = fec
+        cdef size_t room = n_samples
+        cdef int32_t got
+        acquire_bytes(b"" if packet is None else packet, &view, "packet")
+        try:
+            self.acquire_target(out, &target, room, &is_float)
+            try:
+                refuse_overlap(&view, &target)
+                enter(&self.busy)
+                with nogil:
+                    got = tl_opus_decode_as_told(
+                        self.decoder, view.buf if view.len else NULL, view.len, target.buf, is_float, room,
+                        with_fec)
+                self.busy = False
+                check(self.library, got)
+                return got
             finally:
                 PyBuffer_Release(&target)
         finally:

@@ -1,0 +1,33 @@
+"""An encoder's state."""
+
+from typing import TYPE_CHECKING
+
+from trunkline.opuslib.api.ctl import Request
+from trunkline.opuslib.api.decoder import control
+from trunkline.opuslib.classes import Encoder
+
+if TYPE_CHECKING:
+    from trunkline.buffers import Buffer
+
+__all__ = ["create_state", "destroy", "encode", "encode_float", "encoder_ctl"]
+
+create_state = Encoder
+
+
+def destroy(encoder_state: Encoder) -> None:
+    """Do nothing: the state goes with its last reference."""
+
+
+def encode(encoder_state: Encoder, pcm_data: "Buffer", frame_size: int, max_data_bytes: int) -> bytes:
+    """Encode s16 to a packet of at most `max_data_bytes`."""
+    return encoder_state._encode(pcm_data, frame_size, "h", max_data_bytes)
+
+
+def encode_float(encoder_state: Encoder, pcm_data: "Buffer", frame_size: int, max_data_bytes: int) -> bytes:
+    """Encode float32 to a packet of at most `max_data_bytes`."""
+    return encoder_state._encode(pcm_data, frame_size, "f", max_data_bytes)
+
+
+def encoder_ctl(encoder_state: Encoder, request: Request, value: int | None = None) -> int | None:
+    """Read or change a setting."""
+    return control(encoder_state, request, value)
