@@ -58,6 +58,7 @@ bench: build
 	python benchmarks/bench_audioop.py
 	python benchmarks/bench_resample.py
 	cmake --preset release >/dev/null && cmake --build --preset release >/dev/null
+	python benchmarks/bench_opus.py
 	build/c-release/csrc/bench_g711
 
 soak: ctest

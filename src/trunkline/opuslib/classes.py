@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trunkline import opus
 from trunkline.opuslib import constants
-from trunkline.opuslib.exceptions import OpusError, as_opus_error
+from trunkline.opuslib.exceptions import OpusError, opus_errors
 
 if TYPE_CHECKING:
     from trunkline.buffers import AnyBuffer, Buffer
@@ -21,17 +21,17 @@ _APPLICATIONS = {
 def _setting(name: str) -> Any:
     """Make a property of what libopus has requests to get, and maybe to set."""
     getter = getattr(constants, f"GET_{name}_REQUEST")
-    setter = getattr(constants, f"SET_{name}_REQUEST", None)
+    setter = getattr(constants, f"SET_{name}_REQUEST", 0)
 
+    @opus_errors
     def read(self: "Encoder | Decoder") -> int:
-        with as_opus_error():
-            value = self._state.get(getter)
+        value = self._state.get(getter)
         # An unsigned number comes as a signed one.
         return value & 0xFFFFFFFF if getter == constants.GET_FINAL_RANGE_REQUEST else value
 
+    @opus_errors
     def write(self: "Encoder | Decoder", value: int) -> None:
-        with as_opus_error():
-            self._state.set(setter, int(value))
+        self._state.set(setter, int(value))
 
     return property(read, write if setter else None)
 
@@ -40,8 +40,7 @@ class Decoder:
     """Decode packets to PCM of `fs` Hz and `channels`."""
 
     def __init__(self, fs: int, channels: int) -> None:
-        with as_opus_error():
-            self._state = opus.Decoder(fs, channels)
+        self._state = opus_errors(opus.Decoder)(fs, channels)
         self._channels = channels
 
     def reset_state(self) -> None:
@@ -67,15 +66,14 @@ class Decoder:
     lsb_depth = _setting("LSB_DEPTH")
     gain = _setting("GAIN")
 
+    @opus_errors
     def _decode(self, packet: "Buffer | None", n_samples: int, fec: bool, sample_bytes: int) -> bytes:
-        with as_opus_error():
-            longest = self._state.sample_rate * 120 // 1000
-            if n_samples <= 0:
-                raise OpusError(constants.BAD_ARG, f"frame_size: takes 1 or more, got {n_samples}")
-            room = min(n_samples, longest)
-            out = bytearray(room * self._channels * sample_bytes)
-            view = memoryview(out) if sample_bytes == 2 else memoryview(out).cast("f")
-            got = self._state.decode_as_told(packet, view, room, fec)
+        if n_samples <= 0:
+            raise OpusError(constants.BAD_ARG, f"frame_size: takes 1 or more, got {n_samples}")
+        room = min(n_samples, self._state.sample_rate * 120 // 1000)
+        out = bytearray(room * self._channels * sample_bytes)
+        view = memoryview(out) if sample_bytes == 2 else memoryview(out).cast("f")
+        got = self._state.decode_as_told(packet, view, room, fec)
         return bytes(out[: got * self._channels * sample_bytes])
 
 
@@ -86,8 +84,7 @@ class Encoder:
         code = constants.APPLICATION_TYPES_MAP.get(cast("str", application), application)
         if code not in _APPLICATIONS:
             raise ValueError("`application` value must be in 'voip', 'audio' or 'restricted_lowdelay'")
-        with as_opus_error():
-            self._state = opus.Encoder(fs, channels, _APPLICATIONS[cast("int", code)])
+        self._state = opus_errors(opus.Encoder)(fs, channels, _APPLICATIONS[code])
         self._channels = channels
 
     def reset_state(self) -> None:
@@ -96,11 +93,11 @@ class Encoder:
 
     def encode(self, pcm_data: "Buffer", frame_size: int) -> bytes:
         """Encode the first `frame_size` samples per channel of s16; OpusError when there are fewer."""
-        return self._encode(pcm_data, frame_size, "h")
+        return self._encode(pcm_data, frame_size, 2)
 
     def encode_float(self, pcm_data: "Buffer", frame_size: int) -> bytes:
         """Encode as `encode` does, from float32."""
-        return self._encode(pcm_data, frame_size, "f")
+        return self._encode(pcm_data, frame_size, 4)
 
     final_range = _setting("FINAL_RANGE")
     bandwidth = _setting("BANDWIDTH")
@@ -120,12 +117,15 @@ class Encoder:
     packet_loss_perc = _setting("PACKET_LOSS_PERC")
     dtx = _setting("DTX")
 
-    def _encode(self, pcm: "Buffer", n_samples: int, item: str, max_bytes: int | None = None) -> bytes:
-        with as_opus_error():
-            data = memoryview(cast("AnyBuffer", pcm)).cast("B")
-            needed = n_samples * self._channels * (2 if item == "h" else 4)
-            if n_samples <= 0 or len(data) < needed:
-                raise OpusError(
-                    constants.BAD_ARG, f"pcm_data: {len(data)} bytes, {n_samples} samples take {needed}"
-                )
-            return self._state.encode(data[:needed].cast(item), max_bytes=max_bytes)
+    @opus_errors
+    def _encode(
+        self, pcm: "Buffer", n_samples: int, sample_bytes: int, max_bytes: int | None = None
+    ) -> bytes:
+        data = memoryview(cast("AnyBuffer", pcm)).cast("B")
+        needed = n_samples * self._channels * sample_bytes
+        if n_samples <= 0 or len(data) < needed:
+            raise OpusError(
+                constants.BAD_ARG, f"pcm_data: {len(data)} bytes, {n_samples} samples take {needed}"
+            )
+        samples = data[:needed] if sample_bytes == 2 else data[:needed].cast("f")
+        return self._state.encode(samples, max_bytes=max_bytes)

@@ -1,13 +1,17 @@
 """OpusError: what opuslib raises."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from trunkline._native import opus as native
-from trunkline.errors import BufferTooSmallError, TrunklineError
+from trunkline.errors import BufferTooSmallError, PayloadError, TrunklineError
 from trunkline.opuslib.constants import BAD_ARG, BUFFER_TOO_SMALL, INVALID_PACKET
 
 __all__ = ["OpusError"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class OpusError(TrunklineError):
@@ -22,13 +26,18 @@ class OpusError(TrunklineError):
         return self.message or native.in_use().strerror(self.code)
 
 
-@contextmanager
-def as_opus_error() -> Iterator[None]:
-    """Turn our errors into opuslib's."""
-    try:
-        yield
-    except BufferTooSmallError as error:
-        raise OpusError(BUFFER_TOO_SMALL, str(error)) from error
-    except (TypeError, ValueError) as error:
-        default = INVALID_PACKET if type(error).__name__ == "PayloadError" else BAD_ARG
-        raise OpusError(getattr(error, "code", default), str(error)) from error
+def opus_errors(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function raise opuslib's error instead of ours."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except BufferTooSmallError as error:
+            raise OpusError(BUFFER_TOO_SMALL, str(error)) from error
+        except PayloadError as error:
+            raise OpusError(INVALID_PACKET, str(error)) from error
+        except (TypeError, ValueError) as error:
+            raise OpusError(getattr(error, "code", BAD_ARG), str(error)) from error
+
+    return wrapped

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from trunkline.opus import packet_info
 from trunkline.opuslib.api.ctl import Request, reset_state
-from trunkline.opuslib.classes import Decoder
+from trunkline.opuslib.classes import Decoder, Encoder
 from trunkline.opuslib.constants import BANDWIDTH_NARROWBAND
-from trunkline.opuslib.exceptions import as_opus_error
+from trunkline.opuslib.exceptions import opus_errors
 
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
@@ -62,47 +62,49 @@ def decoder_ctl(decoder_state: Decoder, request: Request, value: int | None = No
     return control(decoder_state, request, value)
 
 
+@opus_errors
 def get_nb_samples(decoder_state: Decoder, packet: "Buffer", length: int) -> int:
     """Count a packet's samples per channel at the decoder's rate."""
-    with as_opus_error():
-        return packet_info(_cut(packet, length) or b"").samples(decoder_state._state.sample_rate)
+    return packet_info(_cut(packet, length) or b"").samples(decoder_state._state.sample_rate)
 
 
+@opus_errors
 def packet_get_bandwidth(data: "Buffer") -> int:
     """Give a packet's bandwidth, BANDWIDTH_NARROWBAND to BANDWIDTH_FULLBAND."""
-    with as_opus_error():
-        return BANDWIDTH_NARROWBAND + _BANDWIDTHS.index(packet_info(data).bandwidth)
+    return BANDWIDTH_NARROWBAND + _BANDWIDTHS.index(packet_info(data).bandwidth)
 
 
+@opus_errors
 def packet_get_nb_channels(data: "Buffer") -> int:
     """Count a packet's channels."""
-    with as_opus_error():
-        return packet_info(data).channels
+    return packet_info(data).channels
 
 
+@opus_errors
 def packet_get_nb_frames(data: "Buffer", length: int | None = None) -> int:
     """Count a packet's frames."""
-    with as_opus_error():
-        return packet_info(data if length is None else _cut(data, length) or b"").frames
+    return packet_info(data if length is None else _cut(data, length) or b"").frames
 
 
+@opus_errors
 def packet_get_samples_per_frame(data: "Buffer", fs: int) -> int:
     """Count the samples of one frame at `fs` Hz."""
-    with as_opus_error():
-        info = packet_info(data)
-        return info.samples(fs) // info.frames
+    info = packet_info(data)
+    return info.samples(fs) // info.frames
 
 
-def control(state: "Decoder | object", request: Request, value: int | None) -> int | None:
+@opus_errors
+def control(state: Decoder | Encoder, request: Request, value: int | None) -> int | None:
     """Do what a request asks of an encoder's or a decoder's state."""
     if request == reset_state:
-        state.reset_state()  # type: ignore[attr-defined]
-        return None
-    with as_opus_error():
-        if request.takes_value:
-            state._state.set(request.number, value)  # type: ignore[attr-defined]
-            return None
-        return int(state._state.get(request.number))  # type: ignore[attr-defined]
+        state.reset_state()
+    elif not request.takes_value:
+        return state._state.get(request.number)
+    elif value is None:
+        raise ValueError(f"request {request.number} takes a value")
+    else:
+        state._state.set(request.number, value)
+    return None
 
 
 def _cut(data: "Buffer | None", length: int) -> "bytes | None":

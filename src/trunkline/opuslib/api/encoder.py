@@ -20,12 +20,12 @@ def destroy(encoder_state: Encoder) -> None:
 
 def encode(encoder_state: Encoder, pcm_data: "Buffer", frame_size: int, max_data_bytes: int) -> bytes:
     """Encode s16 to a packet of at most `max_data_bytes`."""
-    return encoder_state._encode(pcm_data, frame_size, "h", max_data_bytes)
+    return encoder_state._encode(pcm_data, frame_size, 2, max_data_bytes)
 
 
 def encode_float(encoder_state: Encoder, pcm_data: "Buffer", frame_size: int, max_data_bytes: int) -> bytes:
     """Encode float32 to a packet of at most `max_data_bytes`."""
-    return encoder_state._encode(pcm_data, frame_size, "f", max_data_bytes)
+    return encoder_state._encode(pcm_data, frame_size, 4, max_data_bytes)
 
 
 def encoder_ctl(encoder_state: Encoder, request: Request, value: int | None = None) -> int | None:
