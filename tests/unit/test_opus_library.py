@@ -127,7 +127,7 @@ def test_library_without_a_function_is_named(libopus: opus.LibraryInfo) -> None:
 def test_working_directory_is_never_searched(libopus: opus.LibraryInfo, tmp_path: Path) -> None:
     (tmp_path / "libopus.so.0").write_bytes(b"not a library: whoever loads this fails")
     chdir = f"import os; os.chdir({str(tmp_path)!r})\n"
-    assert found(chdir + SHOW.format(""))[1] == libopus.path
+    assert not found(chdir + SHOW.format(""))[1].startswith(str(tmp_path))
     said = error(chdir + ABSENT.replace("libnowhere", "libopus") + SHOW.format(repr("libopus.so.0")))
     assert "not an absolute path" in said
 
