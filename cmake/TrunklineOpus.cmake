@@ -32,6 +32,10 @@ add_subdirectory(
 # Two copies in one process must not answer for each other: nothing is exported.
 set_target_properties(opus PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
 target_compile_definitions(opus PRIVATE OPUS_EXPORT=)
+if(SKBUILD) # its licence asks for that
+    install(FILES "${CMAKE_BINARY_DIR}/opus/opus-${opus_version}/COPYING"
+        DESTINATION "${SKBUILD_METADATA_DIR}/licenses/opus")
+endif()
 
 target_compile_definitions(trunkline_core PRIVATE TL_OPUS_BUILT_IN)
 target_link_libraries(trunkline_core PUBLIC opus)

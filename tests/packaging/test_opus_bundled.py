@@ -62,7 +62,7 @@ def test_silk_is_decoded_to_the_bit_as_by_the_systems(installed: Path, libopus: 
     assert bundled(installed, decode) == [decoder.decode(packet).hex() for packet in stream]
 
 
-def test_wheel_exports_its_modules_and_no_more(installed: Path) -> None:
+def test_wheel_has_the_licence_and_exports_its_modules_alone(installed: Path) -> None:
     modules = list(installed.glob("trunkline/_native/*.so"))
     assert modules
     for module in modules:
@@ -71,6 +71,7 @@ def test_wheel_exports_its_modules_and_no_more(installed: Path) -> None:
         )
         names = [line.split()[-1] for line in nm.stdout.splitlines()]
         assert names == [f"PyInit_{module.name.split('.')[0]}"]
+    assert len(list(installed.glob("*.dist-info/licenses/opus/COPYING"))) == 1
     assert not [path for end in ("a", "h", "cmake", "pc") for path in installed.rglob(f"*.{end}")]
 
 
