@@ -4,17 +4,18 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
-__all__ = ["Page", "lacing", "page_bytes", "read_page", "write_page"]
+__all__ = ["PACKET_BYTES_MAX", "Page", "lacing", "page_bytes", "read_page", "write_page"]
 
-CAPTURE: Final = b"OggS"
+CAPTURE: Final = b"OggS\0"  # with the version: a flood of "OggS" would have each one's checksum computed
 CONTINUES: Final = 1  # the first segments go on with a packet of the page before
 BEGINS: Final = 2
 ENDS: Final = 4
 SEGMENTS_MAX: Final = 255
+PACKET_BYTES_MAX: Final = 1 << 20  # that is read; 48 frames of 1275 bytes, and far more padding than any use
 HEADER_BYTES: Final = 27
 NO_GRANULE: Final = -1  # no packet ends on the page
 
-_HEADER: Final = struct.Struct("<4sBBqIIIB")
+_HEADER: Final = struct.Struct("<5sBqIIIB")
 _CRC_OFFSET: Final = 22
 _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -47,10 +48,8 @@ def page_bytes(buffer: bytearray, at: int) -> int:
 
 def read_page(page: bytes) -> Page | None:
     """Read bytes of the length that `page_bytes` says; None when they are no page, or changed since."""
-    capture, version, flags, granule, serial, sequence, crc, n_segments = _HEADER.unpack_from(page)
-    if capture != CAPTURE or version != 0:
-        return None
-    if _checksum(page[:_CRC_OFFSET] + bytes(4) + page[_CRC_OFFSET + 4 :]) != crc:
+    capture, flags, granule, serial, sequence, crc, n_segments = _HEADER.unpack_from(page)
+    if capture != CAPTURE or _checksum(page[:_CRC_OFFSET] + bytes(4) + page[_CRC_OFFSET + 4 :]) != crc:
         return None
     begin = HEADER_BYTES + n_segments
     return Page(flags, granule, serial, sequence, page[HEADER_BYTES:begin], page[begin:])
@@ -58,7 +57,7 @@ def read_page(page: bytes) -> Page | None:
 
 def write_page(flags: int, granule: int, serial: int, sequence: int, segments: bytes, data: bytes) -> bytes:
     """Make a page."""
-    header = _HEADER.pack(CAPTURE, 0, flags, granule, serial, sequence & 0xFFFFFFFF, 0, len(segments))
+    header = _HEADER.pack(CAPTURE, flags, granule, serial, sequence & 0xFFFFFFFF, 0, len(segments))
     page = bytearray(header + segments + data)
     page[_CRC_OFFSET : _CRC_OFFSET + 4] = _checksum(page).to_bytes(4, "little")
     return bytes(page)
