@@ -2,12 +2,23 @@
 
 import os
 import struct
+from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Self
 
 from trunkline.errors import FormatError, PayloadError
-from trunkline.opus.ogg_page import BEGINS, CAPTURE, CONTINUES, Page, page_bytes, read_page
+from trunkline.exclusive import Exclusive, exclusive
+from trunkline.opus.ogg_page import (
+    BEGINS,
+    CAPTURE,
+    CONTINUES,
+    ENDS,
+    PACKET_BYTES_MAX,
+    Page,
+    page_bytes,
+    read_page,
+)
 from trunkline.opus.packet import packet_info
 
 __all__ = ["OggPacket", "OggReader"]
@@ -15,32 +26,52 @@ __all__ = ["OggPacket", "OggReader"]
 RATE: Final = 48_000
 HEAD: Final = b"OpusHead"
 TAGS: Final = b"OpusTags"
-PACKET_BYTES_MAX: Final = 1 << 20  # of tags, what lies beyond is dropped; no encoder makes such a packet
 SEARCH_BYTES_MAX: Final = 1 << 20  # how far the first Opus stream may be
 _READ_BYTES: Final = 1 << 16
 _HEAD: Final = struct.Struct("<8sBBHIhB")
 
 
 class OggPacket(NamedTuple):
-    """A packet, and the position of its first sample at 48 kHz, with `pre_skip` still to be taken off."""
+    """A packet, the position of its first sample at 48 kHz, and how many are missing before it.
+
+    The position has `pre_skip` still to be taken off. `lost_samples` is what OggWriter.write takes.
+    """
 
     packet: bytes
     position: int
+    lost_samples: int = 0
 
 
-class OggReader:
+class OggReader(Exclusive):
     """Iterate over the packets of the first Opus stream in an Ogg file; no libopus is needed.
 
     `file`: a path, or a binary file, which is read from where it stands, may be a pipe, and stays open.
-    FormatError when it has no Opus stream of one or two channels (mapping family 0) within its first MiB.
+    FormatError when it has no Opus stream of one or two channels (mapping family 0) within its first MiB,
+    OSError when it cannot be read. Memory stays below a few MiB, whatever the file says.
 
-    What is damaged is passed over: `skipped_bytes` counts what belongs to no page with a right checksum,
-    `damaged` the packets that were not whole or are none. Positions tell what is missing: they go by the
-    pages' own granule positions and never back. Streams that follow in the same file (chained ones) are read
-    on, one after the other.
+    `channels`, `pre_skip`, `sample_rate` (in Hz, of what was encoded), `gain_db`, `vendor` and `tags` (names
+    in capitals) are what the headers say (RFC 7845 5). Streams may follow one another in a file (chained
+    ones): they are read on, their positions too, and all these are those of the stream that the last packet
+    is from, as `link` is its number. A decoder must be reset where it changes.
+
+    What is damaged is passed over: `skipped_bytes` counts what belongs to no page with a right checksum, or
+    to one that was just there; `damaged`, the packets that were not whole or are none. Positions go by the
+    pages' own and never back, so they and `lost_samples` tell what is missing. Missing tags are empty.
+
+    >>> import io
+    >>> from trunkline import opus
+    >>> file = io.BytesIO()
+    >>> with opus.OggWriter(file, pre_skip=0, tags={"TITLE": "call 7"}) as writer:
+    ...     for packet in (b"\\x08one", b"\\x08two"):  # 20 ms of SILK each
+    ...         writer.write(packet)
+    >>> _ = file.seek(0)
+    >>> with opus.OggReader(file) as reader:
+    ...     reader.tags, reader.duration_ms, [(packet.packet, packet.position) for packet in reader]
+    ({'TITLE': 'call 7'}, 40.0, [(b'\\x08one', 0), (b'\\x08two', 960)])
     """
 
     def __init__(self, file: str | os.PathLike[str] | BinaryIO) -> None:
+        super().__init__()
         self._file: BinaryIO
         if isinstance(file, str | os.PathLike):
             self._file, self._owns_file = open(file, "rb", buffering=0), True  # noqa: SIM115
@@ -52,31 +83,75 @@ class OggReader:
         self.gain_db = 0.0
         self.vendor = ""
         self.tags: dict[str, str] = {}
+        self.link = -1
         self.skipped_bytes = 0
         self.damaged = 0
+        # Of the file.
         self._buffer, self._at = bytearray(), 0
         self._read_bytes = 0
         self._ended = False
+        self._rest = self._pages()
+        # Of the streams.
+        self._heads_begin = True  # the next page that begins a stream is the first of a link
+        self._link_has_opus = False
         self._serial = -1
         self._sequence = -1
+        self._granule = -1
+        self._tags_due = True
+        self._audio_due = True
         self._part: bytearray | None = None  # of a packet that goes on with the next page
-        self._position = 0  # where the last packet ended
-        self._offset = 0  # of this link of a chain: where its position 0 is
-        self._is_first = True  # the next page of audio is the first one of its link
+        # Of the time, at 48 kHz.
+        self._ready: deque[tuple[OggPacket, int]] = deque()  # each with its end
+        self._position = 0  # where the last packet that was given ended
+        self._end = 0  # where the last one that is ready ends
+        self._offset = 0  # where the link's granule position 0 is
+        self._link_begin = self._link_end = 0  # of its audio, without what is trimmed
+        self._played = 0  # of the links before
+        self._duration_ms: float | None = None
         try:
-            self._begin()
+            try:
+                self._origin: int | None = self._file.tell()
+            except OSError:
+                self._origin = None
+            self._read_headers()
         except BaseException:
             self.close()
             raise
 
     @property
     def position(self) -> int:
-        """Where the last packet that was read ends, at 48 kHz, with `pre_skip` still to be taken off."""
+        """Where the last packet that was given ends, at 48 kHz, with `pre_skip` still to be taken off."""
         return self._position
 
-    def __iter__(self) -> Iterator[OggPacket]:
-        for page in self._pages():
-            yield from self._audio(page)
+    @property
+    @exclusive
+    def duration_ms(self) -> float | None:
+        """What a player plays of the whole file, which is read for it; None for a pipe before its end."""
+        if self._duration_ms is None and self._origin is not None:
+            at = self._file.tell()
+            self._file.seek(self._origin)
+            try:
+                whole = OggReader(self._file)
+                for _ in whole:
+                    pass
+            finally:
+                self._file.seek(at)
+            self._duration_ms = whole._duration_ms
+        return self._duration_ms
+
+    def __iter__(self) -> Self:
+        return self
+
+    @exclusive
+    def __next__(self) -> OggPacket:
+        while not self._ready:
+            page = next(self._rest, None)
+            if page is None:
+                self._duration_ms = (self._played + self._link_samples()) * 1000 / RATE
+                raise StopIteration
+            self._take(page)
+        packet, self._position = self._ready.popleft()
+        return packet
 
     def __enter__(self) -> Self:
         return self
@@ -91,22 +166,19 @@ class OggReader:
         if self._owns_file:
             self._file.close()
 
-    def _begin(self) -> None:
-        """Find the headers: the one that says what the stream is, and the tags."""
-        for page in self._pages():
-            packets = self._packets(page)
-            if packets and not self.vendor:
-                self.vendor, self.tags = _read_tags(packets[0])
+    def _read_headers(self) -> None:
+        for page in self._rest:
+            self._take(page)
+            if not self._tags_due:
                 return
-            if self._serial < 0 and self._read_bytes > SEARCH_BYTES_MAX:
-                break
         if self._serial < 0:
-            raise FormatError(f"not an Ogg Opus file: no Opus stream in its first {self._read_bytes} bytes")
-        raise FormatError("an Ogg Opus file that ends in its headers")
+            n_bytes = min(self._read_bytes, SEARCH_BYTES_MAX)
+            raise FormatError(f"not an Ogg Opus file: no Opus stream in its first {n_bytes} bytes")
+        raise FormatError(f"an Ogg Opus file that ends in its headers, after {self._read_bytes} bytes")
 
     def _pages(self) -> Iterator[Page]:
         """Give the pages of our stream; others, and what is no page, are passed over."""
-        while True:
+        while self._serial >= 0 or self._read_bytes - len(self._buffer) + self._at < SEARCH_BYTES_MAX:
             begin = self._buffer.find(CAPTURE, self._at)
             self._skip_to(begin if begin >= 0 else max(self._at, len(self._buffer) - len(CAPTURE) + 1))
             end = self._at + page_bytes(self._buffer, self._at)
@@ -121,7 +193,7 @@ class OggReader:
                 self._skip_to(self._at + 1)
                 continue
             self._at = end
-            if not (page.flags & BEGINS and self._is_new(page)) and page.serial == self._serial:
+            if not self._begins(page) and page.serial == self._serial:
                 yield page
 
     def _skip_to(self, at: int) -> None:
@@ -131,6 +203,10 @@ class OggReader:
     def _fill(self) -> bool:
         """Read on; False at the end."""
         data = b"" if self._ended else self._file.read(_READ_BYTES)
+        if isinstance(data, str):
+            raise TypeError("an Ogg file must be opened in binary mode")
+        if data is None:
+            raise BlockingIOError("an Ogg file must be in blocking mode")
         self._ended = not data
         del self._buffer[: self._at]
         self._at = 0
@@ -138,31 +214,81 @@ class OggReader:
         self._read_bytes += len(data)
         return bool(data)
 
-    def _is_new(self, page: Page) -> bool:
-        """Take the header of our stream, or of the next one in a chain."""
-        if not page.data.startswith(HEAD) or (self._serial >= 0 and not self._position):
+    def _begins(self, page: Page) -> bool:
+        """Take the header of our stream, the first Opus one of those that begin together (RFC 3533 4)."""
+        if not page.flags & BEGINS:
+            self._heads_begin = True
             return False
-        channels, pre_skip, sample_rate, gain_db = _read_head(page.data)
-        if self._serial < 0:
-            self.channels, self.pre_skip = channels, pre_skip
-            self.sample_rate, self.gain_db = sample_rate, gain_db
-        self._serial, self._sequence, self._part = page.serial, page.sequence, None
-        self._offset, self._is_first = self._position, True
+        if self._heads_begin:
+            self._heads_begin = self._link_has_opus = False
+        if self._link_has_opus or not page.data.startswith(HEAD):
+            return False
+        header = _read_head(page.data)
+        self._played += self._link_samples()
+        self.channels, self.pre_skip, self.sample_rate, self.gain_db = header
+        self.vendor, self.tags = "", {}
+        self.link += 1
+        self._link_has_opus = self._tags_due = self._audio_due = True
+        self._link_begin = self._link_end = self._end
+        self._serial, self._sequence, self._granule, self._part = page.serial, page.sequence, -1, None
         return True
+
+    def _link_samples(self) -> int:
+        return max(0, self._link_end - self._link_begin - self.pre_skip)
+
+    def _take(self, page: Page) -> None:
+        """Make the packets of a page ready, with their positions, which the page's end tells."""
+        packets = []
+        for packet in self._packets(page):
+            if self._tags_due:
+                self._tags_due = False
+                if packet.startswith(TAGS):
+                    self.vendor, self.tags = _read_tags(packet)
+                    continue
+            try:
+                if len(packet) > PACKET_BYTES_MAX:
+                    raise PayloadError
+                packets.append((packet, packet_info(packet).samples(RATE)))
+            except PayloadError:
+                self.damaged += 1
+        if packets:
+            lost = self._place(page, sum(n_samples for _, n_samples in packets))
+            begin = self._end
+            for packet, n_samples in packets:
+                self._end += n_samples
+                self._ready.append((OggPacket(packet, self._end - n_samples, lost), self._end))
+                lost = 0
+            self._link_end = self._end
+            if page.flags & ENDS and page.granule >= 0:
+                self._link_end = min(self._end, max(begin, page.granule + self._offset))
+
+    def _place(self, page: Page, n_samples: int) -> int:
+        """Say how many samples are missing before those of a page, and go on behind them."""
+        begin = max(0, page.granule - n_samples)  # too early if the last page is trimmed, or says nothing
+        if self._audio_due:  # the first page begins where it says, which need not be 0
+            self._audio_due = False
+            if self.link == 0:
+                self._end = self._link_begin = begin
+            self._offset = self._end - begin
+        lost = max(0, begin + self._offset - self._end)
+        self._end += lost
+        return lost
 
     def _packets(self, page: Page) -> list[bytes]:
         """Give the packets that end on a page; what is not whole counts as damaged."""
-        if page.sequence != (self._sequence + 1) & 0xFFFFFFFF:
-            self._drop_part()  # pages are missing
-        self._sequence = page.sequence
+        if (page.sequence, page.granule) == (self._sequence, self._granule):
+            self.skipped_bytes += page.n_bytes  # the same page again
+            return []
         goes_on = bool(page.flags & CONTINUES)
-        if not goes_on:
-            self._drop_part()
+        if self._part is not None and not (goes_on and page.sequence == (self._sequence + 1) & 0xFFFFFFFF):
+            self.damaged += 1
+            self._part = None
+        self._sequence, self._granule = page.sequence, page.granule
         # The rest of a packet whose beginning is missing is passed over.
         whole = not goes_on or self._part is not None
         packets, begin, part = [], 0, self._part or bytearray()
         for n_bytes in page.segments:
-            if len(part) < PACKET_BYTES_MAX:
+            if len(part) <= PACKET_BYTES_MAX:
                 part += page.data[begin : begin + n_bytes]
             begin += n_bytes
             if n_bytes < 255:
@@ -173,31 +299,6 @@ class OggReader:
                 part, whole = bytearray(), True
         self._part = part if page.segments and page.segments[-1] == 255 and whole else None
         return packets
-
-    def _drop_part(self) -> None:
-        if self._part is not None:
-            self.damaged += 1
-            self._part = None
-
-    def _audio(self, page: Page) -> Iterator[OggPacket]:
-        """Give the packets of a page with their positions, which the page's end tells."""
-        packets = []
-        for packet in self._packets(page):
-            if packet.startswith(TAGS) and self._is_first:  # of a later link
-                continue
-            try:
-                packets.append((packet, packet_info(packet).samples(RATE)))
-            except PayloadError:
-                self.damaged += 1
-        begin = page.granule + self._offset - sum(n_samples for _, n_samples in packets)
-        if page.granule >= 0 and packets:
-            # The first page begins where it says, the others not before the one before them; the last one
-            # may end within its packet.
-            self._position = max(begin, self._offset if self._is_first else self._position)
-            self._is_first = False
-        for packet, n_samples in packets:
-            yield OggPacket(packet, self._position)
-            self._position += n_samples
 
 
 def _read_head(data: bytes) -> tuple[int, int, int, float]:
