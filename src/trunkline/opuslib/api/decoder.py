@@ -107,6 +107,7 @@ def control(state: Decoder | Encoder, request: Request, value: int | None) -> in
     return None
 
 
+@opus_errors
 def _cut(data: "Buffer | None", length: int) -> "bytes | None":
     if data is None:
         return None
