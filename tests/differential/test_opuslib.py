@@ -13,8 +13,6 @@ from trunkline.errors import TrunklineError
 from trunkline.opuslib.api import ctl, decoder, encoder, info
 from trunkline.testing import speech_like
 
-RATES = [8000, 12000, 16000, 24000, 48000]
-
 
 def import_theirs() -> Any:
     with warnings.catch_warnings():
@@ -40,9 +38,16 @@ def frames(rate: int, channels: int, n_samples: int, dtype: type) -> Iterator[by
         yield samples[i : i + n_samples * channels].tobytes()
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("application", ["voip", "audio", "restricted_lowdelay"])
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize(
+    ("rate", "application", "channels"),
+    [
+        (8000, "voip", 1),
+        (12000, "audio", 1),
+        (16000, "voip", 2),
+        (24000, "audio", 2),
+        (48000, "restricted_lowdelay", 1),
+    ],
+)
 def test_packets_and_pcm_are_the_same(theirs: Any, rate: int, application: str, channels: int) -> None:
     for tenths in (25, 50, 100, 200, 400, 600):
         n = rate * tenths // 10_000
