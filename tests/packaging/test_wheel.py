@@ -8,7 +8,21 @@ from pathlib import Path
 
 import pytest
 
-STEMS = ["_buffer", "cpu", "g711", "audioop", "opus", "opus_packet", "resample", "base64", "frame", "track"]
+STEMS = [
+    "_buffer",
+    "cpu",
+    "g711",
+    "audioop",
+    "base64",
+    "resample",
+    "opus_packet",
+    "opus",
+    "opus_encoder",
+    "opus_decoder",
+    "opus_many",
+    "frame",
+    "track",
+]
 
 
 @pytest.fixture(scope="module")

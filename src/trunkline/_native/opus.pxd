@@ -1,5 +1,46 @@
 from libc.stdint cimport int32_t, uint32_t
 
+cdef enum:  # libopus's requests and values, of its public interface
+    SET_APPLICATION = 4000
+    GET_APPLICATION = 4001
+    SET_BITRATE = 4002
+    GET_BITRATE = 4003
+    SET_MAX_BANDWIDTH = 4004
+    GET_MAX_BANDWIDTH = 4005
+    SET_VBR = 4006
+    GET_VBR = 4007
+    SET_BANDWIDTH = 4008
+    GET_BANDWIDTH = 4009
+    SET_COMPLEXITY = 4010
+    GET_COMPLEXITY = 4011
+    SET_INBAND_FEC = 4012
+    GET_INBAND_FEC = 4013
+    SET_PACKET_LOSS_PERC = 4014
+    GET_PACKET_LOSS_PERC = 4015
+    SET_DTX = 4016
+    GET_DTX = 4017
+    SET_VBR_CONSTRAINT = 4020
+    GET_VBR_CONSTRAINT = 4021
+    SET_FORCE_CHANNELS = 4022
+    GET_FORCE_CHANNELS = 4023
+    SET_SIGNAL = 4024
+    GET_SIGNAL = 4025
+    GET_LOOKAHEAD = 4027
+    RESET_STATE = 4028
+    GET_FINAL_RANGE = 4031
+    GET_PITCH = 4033
+    SET_GAIN = 4034
+    SET_LSB_DEPTH = 4036
+    GET_LSB_DEPTH = 4037
+    GET_LAST_PACKET_DURATION = 4039
+    GET_GAIN = 4045
+    GET_IN_DTX = 4049
+    SET_DRED_DURATION = 4050
+    AUTO = -1000
+    BITRATE_MAX = -1
+    INVALID_PACKET = -4
+    UNIMPLEMENTED = -5
+
 
 cdef extern from "trunkline/opus.h":
     enum:
@@ -46,20 +87,26 @@ cdef class Library:
     cdef tl_opus_library table
 
 
-cdef class Encoder:
-    cdef Library library
-    cdef void *state
-    cdef bint busy
-    cdef readonly int sample_rate
-    cdef readonly int channels
-    cpdef int get(self, int request) except? -1
-    cpdef int set(self, int request, int value) except -1
-    cdef bint has(self, int request, int value)
-    cdef int ctl(self, int request) except -1
-    cdef size_t acquire(self, object pcm, Py_buffer *view, bint *is_float) except? 0
-    cdef int32_t run(
-        self, const void *pcm, bint is_float, size_t n_samples, void *out, size_t room
-    ) except -1
-
-
 cdef Library loaded()
+
+# FormatError for what is not one of the names, out of range, or no layout that Opus has.
+cdef int code_of(dict codes, object name, str what) except? 0
+cdef int in_range(object value, int least, int most, str what) except? -1
+cdef int check_layout(object sample_rate, object channels) except -1
+
+# Raise what one of libopus's errors stands for, or ConcurrentUseError.
+cdef int refuse_code(Library library, int code) except -1
+cdef int refuse_concurrent_use() except -1
+cdef void *allocate(size_t n_bytes) except NULL
+
+
+cdef inline int check(Library library, int code) except -1:
+    return 0 if code >= 0 else refuse_code(library, code)
+
+
+cdef inline int enter(bint *busy) except -1:
+    # The end of the work sets it back. Another thread may run while the GIL is released.
+    if busy[0]:
+        return refuse_concurrent_use()
+    busy[0] = True
+    return 0

@@ -1,7 +1,7 @@
 from typing import final
 
 from trunkline._native.frame import Frame, FramePool
-from trunkline._native.opus import Encoder
+from trunkline._native.opus_encoder import Encoder
 from trunkline.buffers import Buffer
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.timeline import Discontinuity, TrackStats

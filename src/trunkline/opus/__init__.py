@@ -4,7 +4,9 @@ Nothing here loads libopus before an Encoder or a Decoder is made. Times are sam
 says ms.
 """
 
-from trunkline._native.opus import Decoder, Encoder, Recovery, decode_many, encode_many
+from trunkline._native.opus_decoder import Decoder, Recovery
+from trunkline._native.opus_encoder import Encoder
+from trunkline._native.opus_many import decode_many, encode_many
 from trunkline.opus.library import LibraryInfo, library
 from trunkline.opus.ogg_reader import OggPacket, OggReader
 from trunkline.opus.ogg_writer import OggWriter

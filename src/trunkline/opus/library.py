@@ -9,11 +9,14 @@ import warnings
 from typing import Final, NamedTuple
 
 from trunkline._native import opus as native
+from trunkline._native.opus_decoder import Decoder
+from trunkline._native.opus_encoder import Encoder
 from trunkline.errors import FormatError, LibraryMissingError, LocalProtocolError
 
 __all__ = ["LibraryInfo", "library", "load"]
 
 VARIABLE: Final = "TRUNKLINE_LIBOPUS"
+SET_DRED_DURATION: Final = 4050  # one of libopus's requests
 SONAMES: Final = (
     ("libopus.0.dylib", "/opt/homebrew/lib/libopus.0.dylib")
     if sys.platform == "darwin"
@@ -113,14 +116,22 @@ def _describe(found: native.Library, place: str) -> LibraryInfo:
         fec=True,  # since 1.0, as is dtx
         dtx=True,
         deep_plc=_conceals_deeply(found),
-        dred=found.has_dred,
+        dred=_has_dred(found),
         pcm24=found.has_pcm24,
     )
 
 
+def _has_dred(found: native.Library) -> bool:
+    try:
+        Encoder(48000, library=found).set(SET_DRED_DURATION, 0)
+    except FormatError:
+        return False
+    return True
+
+
 def _conceals_deeply(found: native.Library) -> bool:
     """Whether a Decoder's complexity changes its concealment: nothing else tells a build with the network."""
-    encoder = native.Encoder(16000, library=found, bitrate=24000)
+    encoder = Encoder(16000, library=found, bitrate=24000)
     tone = b"".join(
         round(8000 * math.sin(i * 0.05) * math.sin(i * 0.0007)).to_bytes(2, sys.byteorder, signed=True)
         for i in range(320 * 10)
@@ -128,7 +139,7 @@ def _conceals_deeply(found: native.Library) -> bool:
     packets = [encoder.encode(tone[i : i + 640]) for i in range(0, len(tone), 640)]
     concealed = []
     for complexity in (0, 10):
-        decoder, out = native.Decoder(16000, library=found), bytearray(640)
+        decoder, out = Decoder(16000, library=found), bytearray(640)
         try:
             decoder.complexity = complexity
         except FormatError:
