@@ -86,7 +86,7 @@ def test_kernels_know_neither_python_nor_the_allocator(kernel: Path) -> None:
 
 
 def test_stages_include_only_what_lies_below_them() -> None:
-    order = ["cpu", "g711", "audioop", "resample", "base64", "opus_packet", "opus", "codec", "track"]
+    order = ["cpu", "g711", "audioop", "resample", "base64", "opus_packet", "opus", "codec", "track", "rtp"]
     for path in (ROOT / "csrc").glob("[!ibf]*/*.[ch]"):
         stage = path.parent.name
         if stage not in order:

@@ -22,6 +22,7 @@ STEMS = [
     "opus_many",
     "frame",
     "track",
+    "rtp",
 ]
 
 
