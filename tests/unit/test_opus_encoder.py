@@ -271,3 +271,15 @@ def test_lookahead_is_what_the_decoded_audio_is_late(application: str, rate: int
 
 def test_repr_says_what_it_is() -> None:
     assert repr(opus.Encoder(16000, bitrate=24000)) == "Encoder(16000, 1, 'voip', bitrate=24000)"
+
+
+def test_numbers_must_be_whole() -> None:
+    for call in (
+        lambda: opus.Encoder(16000.0),  # type: ignore[arg-type]
+        lambda: opus.Encoder(16000, 1.0),  # type: ignore[arg-type]
+        lambda: opus.Encoder(16000, complexity=3.5),
+        lambda: opus.Encoder(16000).encode(bytes(640), max_bytes=20.5),  # type: ignore[arg-type]
+        lambda: opus.Decoder(16000).conceal_into(bytearray(640), 320.0),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match="float"):
+            call()

@@ -321,3 +321,14 @@ def test_second_thread_is_refused() -> None:
     worker.join()
     assert refusals
     assert len(resampler.process(bytes(16))) % 16 == 0  # it serves again
+
+
+def test_numbers_must_be_whole() -> None:
+    for make in (
+        lambda: Resampler(8000.0, 16000),  # type: ignore[arg-type]
+        lambda: Resampler(8000, 16000.0),  # type: ignore[arg-type]
+        lambda: Resampler(8000, 16000, channels=1.5),  # type: ignore[arg-type]
+        lambda: Resampler(8000, 16000).output_samples_max(2.5),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match="float"):
+            make()

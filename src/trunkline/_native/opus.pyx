@@ -1,6 +1,7 @@
 """libopus: loaded when it is first needed; its words for what went wrong."""
 
 import os
+from operator import index
 
 cimport cython
 from cpython.mem cimport PyMem_Malloc
@@ -85,15 +86,16 @@ cdef int code_of(dict codes, object name, str what) except? 0:
 
 
 cdef int in_range(object value, int least, int most, str what) except? -1:
+    value = index(value)
     if not least <= value <= most:
         raise FormatError(f"{what}: takes {least} to {most}, got {value}")
     return value
 
 
 cdef int check_layout(object sample_rate, object channels) except -1:
-    if sample_rate not in RATES:
+    if index(sample_rate) not in RATES:
         raise FormatError(f"Opus at {sample_rate} Hz: takes {', '.join(map(str, RATES))} Hz")
-    if channels not in (1, 2):
+    if index(channels) not in (1, 2):
         raise FormatError(f"Opus of {channels} channels: takes 1 or 2")
     return 0
 

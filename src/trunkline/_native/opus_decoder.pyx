@@ -1,5 +1,6 @@
 """The Opus decoder: acquire, check, call libopus, release."""
 
+from operator import index
 from typing import NamedTuple
 
 cimport cython
@@ -271,7 +272,7 @@ cdef class Decoder:
         return parsed.n_frames * parsed.frame_samples // (48000 // self.sample_rate)
 
     cdef size_t check_gap(self, object n_samples) except? 0:
-        unit = self.sample_rate // 400
+        n_samples, unit = index(n_samples), self.sample_rate // 400
         if not 0 <= n_samples <= 10 * self.sample_rate or n_samples % unit:
             raise ValueError(
                 f"a gap of {n_samples} samples: takes multiples of 2.5 ms, {unit} samples, up to 10 s")

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from math import gcd
+from operator import index
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
@@ -85,6 +86,7 @@ cdef class Resampler:
     cdef readonly str sample_format
 
     def __cinit__(self, in_rate, out_rate, *, channels=1, quality="voice", sample_format="s16"):
+        in_rate, out_rate, channels = index(in_rate), index(out_rate), index(channels)
         self.bank = find_bank(in_rate, out_rate, quality)
         if not 1 <= channels <= TL_RESAMPLE_MAX_CHANNELS:
             raise FormatError(f"channels: takes 1 to {TL_RESAMPLE_MAX_CHANNELS}, got {channels}")
@@ -116,6 +118,7 @@ cdef class Resampler:
 
     def output_samples_max(self, n_samples):
         """Bound the samples per channel that `n_samples` per channel give in one call."""
+        n_samples = index(n_samples)
         if not 0 <= n_samples <= TL_RESAMPLE_MAX_SAMPLES:
             raise ValueError(f"n_samples: takes 0 to {TL_RESAMPLE_MAX_SAMPLES}, got {n_samples}")
         return -(-n_samples * self.out_rate // self.in_rate)

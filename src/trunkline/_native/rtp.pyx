@@ -1,5 +1,6 @@
 """RTP packets taken apart and put together: acquire, check, call one C function, release."""
 
+from operator import index
 from typing import NamedTuple
 
 from cpython.buffer cimport PyBuffer_Release
@@ -100,6 +101,7 @@ def build(
 
 
 cdef uint32_t number(object value, uint32_t most, str what) except? 0:
+    value = index(value)
     if not 0 <= value <= most:
         raise FormatError(f"{what}: takes 0 to {most}, got {value}")
     return value
