@@ -1,59 +1,16 @@
-#include "trunkline/track.h"
+#include "track_state.h"
 
 #include <string.h>
 
 #define PACKET_MS_MAX 120 /* Opus's longest */
-#define GAP_STEPS_MAX 8   /* of 2.5 ms: a gap is concealed 20 ms at a time */
 #define TOLERANCE_MS 10 /* carriers round timestamps to milliseconds, some to packets */
 
 /* 550 years: keeps ms x Hz and samples x 1000, and their difference, within an int64. */
 #define MAX_SINCE_ANCHOR_MS ((int64_t)1 << 44)
 
-struct tl_track {
-    tl_track_config config;
-    tl_track_stats stats;
-    uint32_t block_bytes; /* one sample of every channel, encoded */
-
-    /* The timeline: the next sample to be laid is n_laid samples after anchor_ms. */
-    bool anchored;
-    int64_t anchor_ms;
-    int64_t n_laid;
-    int64_t last_sequence;
-    uint64_t n_decoded;
-    uint64_t n_filled; /* concealed, and comfort noise */
-
-    /* What is to be laid and taken, in this order: the started frame, the gap, the discontinuity, the
-     * payload. Less than a frame of it is moved into the started frame, so that the payload can go. */
-    size_t n_started;
-    bool started_concealed;
-    double started_ms;
-    size_t n_gap;
-    bool comfort; /* the gap is silence that was not sent */
-    bool discontinuity;
-    int64_t resumes_ms;
-    const uint8_t *payload;
-    size_t n_payload;
-    /* Payloads that are packets: the one that is not decoded yet, of so many bytes; PCM of it or of the gap that has
-     * not been laid. */
-    size_t packet_bytes;
-    size_t n_fec; /* of the gap, at its end */
-    size_t pcm_first, n_pcm;
-    size_t n_ending; /* after a finish: samples that the frames still have to bring, at their rate */
-    size_t n_padded; /* and the zeros that were laid for it */
-
-    uint64_t n_frames;
-    size_t n_odd;
-    uint8_t odd[TL_TRACK_MAX_CHANNELS * sizeof(int16_t)];
-    /* From the track's own address, so that it can be copied; 0: none. */
-    size_t resampler_offset, decoder_offset, pcm_offset;
-    bool resampler_holds;    /* samples that a finish brings */
-    double delay_ms;
-    int16_t started[];
-};
-
-static size_t min_size(size_t a, size_t b)
+static tl_resampler *resampler_of(const tl_track *track)
 {
-    return a < b ? a : b;
+    return track->resampler_offset ? (tl_resampler *)((char *)track + track->resampler_offset) : NULL;
 }
 
 static size_t aligned(size_t n_bytes)
@@ -87,21 +44,6 @@ size_t tl_track_size(const tl_track_config *config)
     return lay_out(config, &track);
 }
 
-static tl_resampler *resampler_of(const tl_track *track)
-{
-    return track->resampler_offset ? (tl_resampler *)((char *)track + track->resampler_offset) : NULL;
-}
-
-static void *decoder_of(tl_track *track)
-{
-    return (char *)track + track->decoder_offset;
-}
-
-static int16_t *pcm_of(tl_track *track)
-{
-    return (int16_t *)(void *)((char *)track + track->pcm_offset);
-}
-
 uint32_t tl_track_frame_samples(const tl_track_config *config)
 {
     if (!config->bank)
@@ -119,7 +61,7 @@ tl_track *tl_track_init(void *mem, const tl_track_config *config)
         track->delay_ms = tl_resample_delay(config->bank) * 1000.0 / config->frame_rate_hz;
     }
     if (config->codec->packets)
-        config->codec->packets->decoder_init(decoder_of(track), config->library, config->rate_hz,
+        config->codec->packets->decoder_init(tl_track_decoder(track), config->library, config->rate_hz,
                                              config->n_channels);
     track->config = *config;
     track->block_bytes = (uint32_t)config->codec->block_bytes * config->n_channels;
@@ -132,11 +74,6 @@ static void anchor(tl_track *track, int64_t timestamp_ms)
     track->anchored = true;
     track->anchor_ms = timestamp_ms;
     track->n_laid = 0;
-}
-
-static double line_end_ms(const tl_track *track)
-{
-    return (double)track->anchor_ms + (double)track->n_laid * 1000.0 / track->config.rate_hz;
 }
 
 /* How far a timestamp lies ahead of the next sample to be laid, in thousandths of a sample: ms times Hz,
@@ -208,108 +145,16 @@ static bool place(tl_track *track, size_t n_samples, bool follows, int64_t times
     return true;
 }
 
-static void advance(tl_track *track, size_t n_samples)
-{
-    if (track->n_started == 0)
-        track->started_ms = line_end_ms(track);
-    track->n_started += n_samples;
-    track->n_laid += (int64_t)n_samples;
-}
-
-/* Make PCM of the packet, or before it of the gap's next part: its last one is the packet's copy of it. */
-static void make_pcm(tl_track *track)
-{
-    const tl_packet_codec *packets = track->config.codec->packets;
-    const size_t step = track->config.rate_hz / 400; /* 2.5 ms */
-    track->pcm_first = 0;
-    if (track->n_gap > track->n_fec) {
-        const size_t wanted = min_size(track->n_gap - track->n_fec, GAP_STEPS_MAX * step);
-        packets->conceal(decoder_of(track), pcm_of(track), (wanted + step - 1) / step * step);
-        track->n_pcm = wanted;
-    } else if (track->n_gap > 0) {
-        packets->decode_fec(decoder_of(track), track->payload, track->packet_bytes, pcm_of(track), track->n_fec);
-        track->n_pcm = track->n_fec;
-        track->stats.fec_samples += track->n_fec;
-        track->n_fec = 0;
-    } else {
-        packets->decode(decoder_of(track), track->payload, track->packet_bytes, pcm_of(track), track->n_payload);
-        track->n_pcm = track->n_payload;
-        track->packet_bytes = 0;
-    }
-}
-
-/* Give at most n_samples from the PCM of packets or gaps; returns how many. */
-static size_t take_pcm(tl_track *track, int16_t *out, size_t n_samples)
-{
-    const size_t n_channels = track->config.n_channels;
-    if (track->n_pcm == 0)
-        make_pcm(track);
-    const size_t n_taken = min_size(n_samples, track->n_pcm);
-    memcpy(out, pcm_of(track) + track->pcm_first * n_channels, n_taken * n_channels * sizeof *out);
-    track->pcm_first += n_taken;
-    track->n_pcm -= n_taken;
-    return n_taken;
-}
-
-/* Fill at most n_samples of the gap; returns how many. */
-static size_t fill_gap(tl_track *track, int16_t *out, size_t n_samples)
-{
-    if (track->config.codec->packets) {
-        n_samples = take_pcm(track, out, n_samples);
-    } else {
-        track->config.codec->conceal(out, n_samples * track->config.n_channels);
-    }
-    track->n_gap -= n_samples;
-    track->n_filled += n_samples;
-    if (!track->comfort) {
-        track->started_concealed = true;
-        track->stats.concealed_samples += n_samples;
-    }
-    return n_samples;
-}
-
-/* Decode at most n_samples of the payload; returns how many. */
-static size_t decode(tl_track *track, int16_t *out, size_t n_samples)
-{
-    if (track->config.codec->packets) {
-        n_samples = take_pcm(track, out, n_samples);
-    } else {
-        track->config.codec->decode(track->config.isa, track->payload, out, n_samples * track->config.n_channels);
-        track->payload += n_samples * track->block_bytes;
-    }
-    track->n_payload -= n_samples;
-    track->n_decoded += n_samples;
-    return n_samples;
-}
-
-/* Lay samples, first of the gap, then of the payload, behind the n_started that frame holds already,
- * until it is whole. */
-static void lay(tl_track *track, int16_t *frame)
-{
-    const size_t n_channels = track->config.n_channels, frame_samples = track->config.frame_samples;
-
-    while (track->n_gap > 0 && track->n_started < frame_samples) {
-        const size_t room = min_size(track->n_gap, frame_samples - track->n_started);
-        advance(track, fill_gap(track, frame + track->n_started * n_channels, room));
-    }
-    if (track->discontinuity)
-        return;
-    while (track->n_payload > 0 && track->n_started < frame_samples) {
-        const size_t room = min_size(track->n_payload, frame_samples - track->n_started);
-        advance(track, decode(track, frame + track->n_started * n_channels, room));
-    }
-}
-
 /* Complete the sample that the last payload began. Returns the bytes used, at least one. */
 static size_t lay_odd_bytes(tl_track *track, const uint8_t *payload, size_t n_bytes)
 {
-    const size_t n_used = min_size(track->block_bytes - track->n_odd, n_bytes);
+    const size_t n_used = tl_track_min(track->block_bytes - track->n_odd, n_bytes);
     memcpy(track->odd + track->n_odd, payload, n_used);
     track->n_odd += n_used;
     if (track->n_odd == track->block_bytes) {
         track->payload = track->odd;
         track->n_payload = 1;
-        lay(track, track->started);
+        tl_track_lay(track, track->started);
         track->n_odd = 0;
     }
     return n_used;
@@ -319,7 +164,7 @@ static size_t lay_odd_bytes(tl_track *track, const uint8_t *payload, size_t n_by
 static void keep_rest(tl_track *track)
 {
     if (tl_track_pending(track) == TL_TRACK_NOTHING) {
-        lay(track, track->started);
+        tl_track_lay(track, track->started);
         track->payload = NULL;
     }
 }
@@ -348,7 +193,7 @@ static void append_packet(tl_track *track, const uint8_t *packet, size_t n_bytes
     track->n_payload = n_samples;
     track->n_fec = 0;
     if (track->n_gap > 0 && !track->comfort && !track->discontinuity)
-        track->n_fec = track->config.codec->packets->fec_samples(decoder_of(track), packet, n_bytes);
+        track->n_fec = track->config.codec->packets->fec_samples(tl_track_decoder(track), packet, n_bytes);
     if (track->n_fec > track->n_gap)
         track->n_fec = 0;
     keep_rest(track);
@@ -415,17 +260,17 @@ tl_track_kind tl_track_pending(const tl_track *track)
 static size_t resample_frame(tl_track *track, tl_resampler *resampler, int16_t *pcm)
 {
     const size_t n_channels = track->config.n_channels, frame_samples = track->config.frame_samples;
-    lay(track, track->started);
+    tl_track_lay(track, track->started);
     const size_t n_zeros = frame_samples - track->n_started;
     if (n_zeros > 0) {
         memset(track->started + track->n_started * n_channels, 0, n_zeros * n_channels * sizeof *pcm);
-        advance(track, n_zeros);
+        tl_track_advance(track, n_zeros);
         track->n_padded += n_zeros;
     }
     size_t n_samples = tl_resampler_process_s16(resampler, track->started, frame_samples, pcm);
     track->resampler_holds = true;
     if (track->n_ending > 0) {
-        n_samples = min_size(n_samples, track->n_ending);
+        n_samples = tl_track_min(n_samples, track->n_ending);
         track->n_ending -= n_samples;
         if (track->n_ending == 0) {
             tl_resampler_reset(resampler);
@@ -445,7 +290,7 @@ static void take_frame(tl_track *track, int16_t *pcm, tl_track_info *info)
         n_samples = resample_frame(track, resampler, pcm);
     } else {
         memcpy(pcm, track->started, track->n_started * track->config.n_channels * sizeof *pcm);
-        lay(track, pcm);
+        tl_track_lay(track, pcm);
         n_samples = track->n_started;
         track->n_ending = 0;
     }
@@ -467,7 +312,7 @@ void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
     } else {
         *info = (tl_track_info){
             .kind = TL_TRACK_DISCONTINUITY,
-            .timestamp_ms = line_end_ms(track) - track->delay_ms,
+            .timestamp_ms = tl_track_line_end_ms(track) - track->delay_ms,
             .resumes_ms = (double)track->resumes_ms - track->delay_ms,
         };
         track->discontinuity = false;
