@@ -83,6 +83,13 @@ def test_a_cut_connection_keeps_all_audio(tmp_path: Path) -> None:
     assert wav_samples(tmp_path / "cut_s.wav") == pcm_of(received_directly(messages))
 
 
+def test_opus_files_that_are_there_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "same_s.outbound.opus").write_bytes(b"of a call whose WAV has been moved away")
+    (recording,) = recorded(tmp_path, call_messages("same", PCM[:640], stream_id="s"))
+    assert recording.path.name == "same_s-2.wav"
+    assert (tmp_path / "same_s.outbound.opus").read_bytes().startswith(b"of a call")
+
+
 HOSTILE = [
     "../../x",
     "/etc/passwd",

@@ -13,6 +13,7 @@ from trunkline.errors import TrunklineError
 from trunkline.frame import Frame
 from trunkline.net.call import Call, CloseCode
 from trunkline.stream import OpusRecorder, Recorder
+from trunkline.stream.messages import TRACKS
 
 __all__ = ["CallRecording", "CallRecordings"]
 
@@ -101,10 +102,12 @@ def _tell(observer: Callable[[CallRecording], None], recording: CallRecording) -
 
 
 def _claim(path: Path) -> Path:
-    """Create an empty file of this name, or of the next that nobody has."""
+    """Create an empty file of this name, or of the next that nobody has, nor has Opus files to it."""
     stem, attempt = path.stem, 1
     while True:
         try:
+            if any(path.with_suffix(f".{track}.opus").exists() for track in TRACKS):
+                raise FileExistsError
             path.touch(exist_ok=False)
         except FileExistsError:
             attempt += 1
