@@ -2,7 +2,7 @@
 # make test    set up, build, and run every test
 # make check   ruff, mypy, stubtest, cython-lint
 # make bench   ratios to the libraries people use today
-# make soak    a million hostile Opus packets under sanitizers (10 minutes)
+# make soak    a million hostile Opus packets under sanitizers (3 minutes)
 .PHONY: demo test check bench soak build ctest pytest clean
 .DELETE_ON_ERROR:
 
