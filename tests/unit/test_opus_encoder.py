@@ -145,14 +145,14 @@ def test_wrong_buffers_are_refused_before_anything_is_done() -> None:
 
 SETTINGS: dict[str, tuple[list[Any], list[Any]]] = {
     "bitrate": ([500, 6000, 24000, 256_000], [499, 512_001, 0, -1]),
-    "vbr": ([False, True], []),
-    "constrained_vbr": ([False, True], []),
+    "vbr": ([False, True], ["no", None, 2, 1.0]),
+    "constrained_vbr": ([False, True], ["no", None, 2, 1.0]),
     "complexity": ([0, 5, 10], [-1, 11]),
     "signal": (["voice", "music", "auto"], ["speech", None]),
     "max_bandwidth": (["narrowband", "mediumband", "wideband", "superwideband", "fullband"], ["auto", ""]),
-    "inband_fec": ([True, False], []),
+    "inband_fec": ([True, False], ["no", None, 2, 1.0]),
     "packet_loss_percent": ([0, 10, 100], [-1, 101]),
-    "dtx": ([True, False], []),
+    "dtx": ([True, False], ["no", None, 2, 1.0]),
     "force_channels": ([1, 2, None], [0, 3]),
     "lsb_depth": ([8, 16, 24], [7, 25]),
     "application": (["audio", "lowdelay", "voip"], ["music", 2048]),
@@ -182,6 +182,30 @@ def test_bitrate_auto_suits_the_rate_and_max_fills_the_packet() -> None:
     assert encoder.bitrate == default
     with pytest.raises(FormatError, match="bitrate 'high': takes auto, max"):
         opus.Encoder(48000, bitrate="high")
+
+
+@pytest.mark.parametrize("make", [opus.Encoder, opus.Decoder])
+def test_only_requests_with_a_number_reach_libopus(make: Any) -> None:
+    state = make(16000)
+    gets = {*range(4001, 4100, 2), *range(10001, 10040, 2)}  # odd: the number to set would be where to write
+    sets = {*range(4000, 4100, 2), *range(10000, 10040, 2)}  # even: would set an address
+    # Reset, SET_DNN_BLOB, and CELT's own: these take nothing or a pointer.
+    neither = {4028, 4052, 10015, 10026, 10028, -1, 2**40}
+    for request in gets | neither:
+        with pytest.raises(FormatError, match=f"request {request}: none of libopus that sets a number"):
+            state.set(request, 5)
+    for request in sets | neither:
+        with pytest.raises(FormatError, match=f"request {request}: none of libopus that gets a number"):
+            state.get(request)
+    with pytest.raises(FormatError, match="value: takes -2147483648 to 2147483647, got 1099511627776"):
+        state.set(4036, 2**40)
+    with pytest.raises(FormatError, match=r"request 4034, value 5: .*|request 4002, value 5: .*"):
+        state.set(4034 if make is opus.Encoder else 4002, 5)  # the other one's
+    for wrong in ("x", 1.5, None):
+        with pytest.raises(TypeError):
+            state.get(wrong)
+        with pytest.raises(TypeError):
+            state.set(4036, wrong)
 
 
 def test_bandwidth_is_what_is_asked_for() -> None:

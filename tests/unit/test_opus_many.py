@@ -71,11 +71,13 @@ def test_other_errors_are_raised_before_anything_is_done() -> None:
     packet = packets(0.1)[2]
     decoder_twin, encoder_twin = decoder.clone(), encoder.clone()
     for wrong in ((None, b""), (encoder, b""), (decoder, "packet"), (decoder,), 5):
-        with pytest.raises((TypeError, ValueError)):
+        with pytest.raises((TypeError, ValueError)) as caught:
             opus.decode_many([(decoder, packet), wrong])
+        assert caught.value.__notes__ == ["item 1 of 2"]
     for wrong in ((None, pcm), (decoder, pcm), (encoder, pcm[2:]), (encoder, 5)):
-        with pytest.raises((TypeError, ValueError)):
+        with pytest.raises((TypeError, ValueError)) as caught:
             opus.encode_many([(encoder, pcm), wrong])
+        assert caught.value.__notes__ == ["item 1 of 2"]
     with pytest.raises(FormatError):
         opus.decode_many([(decoder, packet)], sample_format="u8")
     assert decoder.decode(packet) == decoder_twin.decode(packet)

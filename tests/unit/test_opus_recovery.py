@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tests.reference.opus import cut, fec_packets, packets, voices
 from trunkline import opus
-from trunkline.errors import BufferTooSmallError
+from trunkline.errors import BufferTooSmallError, FormatError
 from trunkline.opus import Recovery
 
 pytestmark = pytest.mark.usefixtures("libopus")
@@ -81,6 +81,8 @@ def test_gap_of_silence_that_was_not_sent_is_comfort_noise() -> None:
     decoder = after(at, stream)
     concealing = decoder.clone()
     out, concealed = bytearray(6 * N), bytearray(6 * N)
+    with pytest.raises(FormatError, match="dtx: takes True or False, got 'no'"):
+        decoder.recover_into(stream[at], out, 3 * N, dtx="no")  # type: ignore[arg-type]
     assert decoder.recover_into(stream[at], out, 3 * N, dtx=True) == Recovery(0, 0, 3 * N)
     concealing.conceal_into(concealed, 3 * N)
     assert out == concealed

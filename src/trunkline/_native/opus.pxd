@@ -92,10 +92,14 @@ cdef Library loaded()
 # FormatError for what is not one of the names, out of range, or no layout that Opus has.
 cdef int code_of(dict codes, object name, str what) except? 0
 cdef int in_range(object value, int least, int most, str what) except? -1
+cdef int flag(object value, str what) except? -1
+# Libopus reads a pointer where a request wants one: only those that set, or get, a number may pass.
+cdef int check_setter(object request) except -1
+cdef int check_getter(object request) except -1
 cdef int check_layout(object sample_rate, object channels) except -1
 
 # Raise what one of libopus's errors stands for, or ConcurrentUseError.
-cdef int refuse_code(Library library, int code) except -1
+cdef int refuse_code(Library library, int code, object request=*) except -1
 cdef int refuse_concurrent_use() except -1
 cdef void *allocate(size_t n_bytes) except NULL
 

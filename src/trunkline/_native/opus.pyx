@@ -20,6 +20,13 @@ NAMES = {
     code: name for names in (APPLICATIONS, SIGNALS, BANDWIDTHS) for name, code in names.items()
 }
 
+# Those of opus_defines.h but RESET_STATE, which takes nothing, and SET_DNN_BLOB, which takes a pointer.
+_SETTERS = frozenset((*range(4000, 4018, 2), 4020, 4022, 4024, 4034, 4036, 4040, 4042, 4046, 4050, 4054, 4056))
+_GETTERS = frozenset((
+    *range(4001, 4019, 2), 4021, 4023, 4025, 4027, 4029, 4031, 4033, 4037, 4039, 4041, 4043, 4045, 4047, 4049,
+    4051, 4055, 4057,
+))
+
 cdef Library _loaded = None
 cdef object _finder = None
 
@@ -92,6 +99,28 @@ cdef int in_range(object value, int least, int most, str what) except? -1:
     return value
 
 
+cdef int flag(object value, str what) except? -1:
+    if value is True or value is False:
+        return value
+    raise FormatError(f"{what}: takes True or False, got {value!r}")
+
+
+cdef int check_setter(object request) except -1:
+    return check_request(request, _SETTERS, "sets")
+
+
+cdef int check_getter(object request) except -1:
+    return check_request(request, _GETTERS, "gets")
+
+
+cdef int check_request(object request, object known, str does) except -1:
+    if index(request) in known:
+        return 0
+    error = FormatError(f"request {request}: none of libopus that {does} a number")
+    error.code = UNIMPLEMENTED
+    raise error
+
+
 cdef int check_layout(object sample_rate, object channels) except -1:
     if index(sample_rate) not in RATES:
         raise FormatError(f"Opus at {sample_rate} Hz: takes {', '.join(map(str, RATES))} Hz")
@@ -100,8 +129,10 @@ cdef int check_layout(object sample_rate, object channels) except -1:
     return 0
 
 
-cdef int refuse_code(Library library, int code) except -1:
+cdef int refuse_code(Library library, int code, object request=None) except -1:
     said = library.strerror(code)
+    if request is not None:
+        said = f"{request}: {said}"
     if code == INVALID_PACKET:
         error = PayloadError(f"Opus packet: {said}")
     elif code == UNIMPLEMENTED:

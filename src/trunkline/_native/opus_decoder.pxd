@@ -9,8 +9,8 @@ cdef class Decoder:
     cdef bint busy
     cdef readonly int sample_rate
     cdef readonly int channels
-    cpdef int get(self, int request) except? -1
-    cpdef int set(self, int request, int value) except -1
+    cpdef int get(self, request) except? -1
+    cpdef int set(self, request, value) except -1
     cdef size_t step(self, bint is_float) noexcept nogil
     cdef size_t duration(self, const Py_buffer *packet) except? 0
     cdef size_t check_gap(self, object n_samples) except? 0

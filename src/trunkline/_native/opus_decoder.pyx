@@ -7,6 +7,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free
+from libc.stdint cimport INT32_MAX, INT32_MIN
 from libc.string cimport memcpy
 
 from trunkline._native._buffer cimport (
@@ -162,6 +163,7 @@ cdef class Decoder:
         cdef Py_buffer target
         cdef bint is_float
         cdef size_t gap = self.check_gap(gap_samples), fec = 0
+        cdef bint comfort = flag(dtx, "dtx")
         cdef int32_t code = 0
         acquire_bytes(next_packet, &view, "next_packet")
         try:
@@ -169,7 +171,7 @@ cdef class Decoder:
             self.acquire_target(out, &target, gap, &is_float)
             try:
                 refuse_overlap(&view, &target)
-                if not dtx:
+                if not comfort:
                     fec = tl_opus_fec_samples(self.decoder, view.buf, view.len)
                     fec = fec if fec <= gap else 0
                 enter(&self.busy)
@@ -182,7 +184,7 @@ cdef class Decoder:
                             <char *> target.buf + (gap - fec) * self.step(is_float), is_float)
                 self.busy = False
                 check(self.library, code)
-                return Recovery(0 if dtx else gap - fec, fec, gap if dtx else 0)
+                return Recovery(0 if comfort else gap - fec, fec, gap if comfort else 0)
             finally:
                 PyBuffer_Release(&target)
         finally:
@@ -216,7 +218,10 @@ cdef class Decoder:
 
     @property
     def complexity(self):
-        """0 to 10; from 5 on lost packets are concealed by a neural network, where libopus has one (1.5)."""
+        """0 to 10; from 5 on lost packets are concealed by a neural network.
+
+        FormatError before libopus 1.5, which has none.
+        """
         return self.get(GET_COMPLEXITY)
 
     @complexity.setter
@@ -243,22 +248,23 @@ cdef class Decoder:
         """The range coder's state after the last packet: equal to the encoder's when they agree."""
         return <uint32_t> self.get(GET_FINAL_RANGE)
 
-    cpdef int get(self, int request) except? -1:
-        """Read one of libopus's settings by its request number."""
+    cpdef int get(self, request) except? -1:
+        """Read a setting by the number of libopus's request; FormatError for others and when it refuses."""
         cdef int32_t value = 0
+        check_getter(request)
         enter(&self.busy)
-        code = self.library.table.decoder_ctl(tl_opus_decoder_state(self.decoder), request, &value)
+        code = self.library.table.decoder_ctl(tl_opus_decoder_state(self.decoder), <int> request, &value)
         self.busy = False
-        check(self.library, code)
-        return value
+        return value if code >= 0 else refuse_code(self.library, code, f"request {request}")
 
-    cpdef int set(self, int request, int value) except -1:
-        """Change one of libopus's settings by its request number; FormatError when it refuses."""
+    cpdef int set(self, request, value) except -1:
+        """Change a setting by the number of libopus's request; FormatError as for `get`."""
+        cdef int32_t number = in_range(value, INT32_MIN, INT32_MAX, "value")
+        check_setter(request)
         enter(&self.busy)
-        code = self.library.table.decoder_ctl(tl_opus_decoder_state(self.decoder), request, <int32_t> value)
+        code = self.library.table.decoder_ctl(tl_opus_decoder_state(self.decoder), <int> request, number)
         self.busy = False
-        check(self.library, code)
-        return 0
+        return 0 if code >= 0 else refuse_code(self.library, code, f"request {request}, value {number}")
 
     cdef size_t step(self, bint is_float) noexcept nogil:
         return self.channels * (4 if is_float else 2)

@@ -9,8 +9,8 @@ cdef class Encoder:
     cdef bint busy
     cdef readonly int sample_rate
     cdef readonly int channels
-    cpdef int get(self, int request) except? -1
-    cpdef int set(self, int request, int value) except -1
+    cpdef int get(self, request) except? -1
+    cpdef int set(self, request, value) except -1
     cdef int ctl(self, int request) except -1
     cdef size_t acquire(self, object pcm, Py_buffer *view, bint *is_float) except? 0
     cdef int32_t run(

@@ -4,6 +4,7 @@ cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free
+from libc.stdint cimport INT32_MAX, INT32_MIN
 from libc.string cimport memcpy
 
 from trunkline._native._buffer cimport acquire_out, acquire_pcm, overlap
@@ -128,7 +129,8 @@ cdef class Encoder:
     def bitrate(self):
         """In bit/s, 500 to 512,000; set "auto" or "max" for what suits the rate or fills the packet.
 
-        libopus lowers it to the most that it makes, 300,000 for a channel in version 1.3.
+        libopus lowers it to the most that it makes, 300,000 for a channel in version 1.3. "auto" and "max"
+        read as the rate that they stand for, which for "max" is above 512,000.
         """
         return self.get(GET_BITRATE)
 
@@ -144,7 +146,7 @@ cdef class Encoder:
 
     @vbr.setter
     def vbr(self, value):
-        self.set(SET_VBR, bool(value))
+        self.set(SET_VBR, flag(value, "vbr"))
 
     @property
     def constrained_vbr(self):
@@ -153,7 +155,7 @@ cdef class Encoder:
 
     @constrained_vbr.setter
     def constrained_vbr(self, value):
-        self.set(SET_VBR_CONSTRAINT, bool(value))
+        self.set(SET_VBR_CONSTRAINT, flag(value, "constrained_vbr"))
 
     @property
     def complexity(self):
@@ -204,7 +206,7 @@ cdef class Encoder:
 
     @inband_fec.setter
     def inband_fec(self, value):
-        self.set(SET_INBAND_FEC, bool(value))
+        self.set(SET_INBAND_FEC, flag(value, "inband_fec"))
 
     @property
     def packet_loss_percent(self):
@@ -222,7 +224,7 @@ cdef class Encoder:
 
     @dtx.setter
     def dtx(self, value):
-        self.set(SET_DTX, bool(value))
+        self.set(SET_DTX, flag(value, "dtx"))
 
     @property
     def in_dtx(self):
@@ -259,22 +261,23 @@ cdef class Encoder:
         """The range coder's state after the last packet: equal to the decoder's when they agree."""
         return <uint32_t> self.get(GET_FINAL_RANGE)
 
-    cpdef int get(self, int request) except? -1:
-        """Read one of libopus's settings by its request number."""
+    cpdef int get(self, request) except? -1:
+        """Read a setting by the number of libopus's request; FormatError for others and when it refuses."""
         cdef int32_t value = 0
+        check_getter(request)
         enter(&self.busy)
-        code = self.library.table.encoder_ctl(self.state, request, &value)
+        code = self.library.table.encoder_ctl(self.state, <int> request, &value)
         self.busy = False
-        check(self.library, code)
-        return value
+        return value if code >= 0 else refuse_code(self.library, code, f"request {request}")
 
-    cpdef int set(self, int request, int value) except -1:
-        """Change one of libopus's settings by its request number; FormatError when it refuses."""
+    cpdef int set(self, request, value) except -1:
+        """Change a setting by the number of libopus's request; FormatError as for `get`."""
+        cdef int32_t number = in_range(value, INT32_MIN, INT32_MAX, "value")
+        check_setter(request)
         enter(&self.busy)
-        code = self.library.table.encoder_ctl(self.state, request, <int32_t> value)
+        code = self.library.table.encoder_ctl(self.state, <int> request, number)
         self.busy = False
-        check(self.library, code)
-        return 0
+        return 0 if code >= 0 else refuse_code(self.library, code, f"request {request}, value {number}")
 
     cdef int ctl(self, int request) except -1:
         enter(&self.busy)

@@ -10,6 +10,8 @@ from trunkline._native.opus cimport *
 from trunkline._native.opus_decoder cimport Decoder, check_sample_format
 from trunkline._native.opus_encoder cimport Encoder
 
+from collections.abc import Sequence
+
 from trunkline.errors import PayloadError
 
 
@@ -55,38 +57,43 @@ def decode_many(items, /, *, sample_format="s16"):
 
     `items`: pairs of a Decoder and a packet, each decoder's in their order. Returns for each what
     `Decoder.decode` would, as bytes, or the PayloadError that it would raise. Other errors are raised, and
-    then no packet has been decoded.
+    then no packet has been decoded; a note says which item is meant.
     """
-    cdef list pairs = [tuple(pair) for pair in items]  # what they hold must stay while others run
+    # What they hold must stay while others run.
+    cdef list pairs = [tuple(pair) if isinstance(pair, Sequence) else (pair,) for pair in items]
     cdef _Batch batch = _Batch(len(pairs))
     cdef bint is_float = check_sample_format(sample_format)
     cdef Decoder decoder
     cdef Work *work
-    cdef Py_ssize_t i, n = len(pairs)
+    cdef Py_ssize_t i = 0, n = len(pairs)
     cdef dict durations = {}
     try:
-        for i in range(n):
-            decoder, packet = pairs[i]
-            if decoder is None:
-                raise TypeError("takes pairs of a Decoder and a packet")
-            acquire_bytes(packet, &batch.views[i], "packet")
-            batch.n_views = i + 1
-            work = &batch.work[i]
-            work.state = NULL
-            try:
-                work.room = decoder.duration(&batch.views[i])
-            except PayloadError as error:
-                batch.results.append(error)
-                continue
-            if batch.views[i].len == 0:  # as long as the one before it, which may be in this batch
-                work.room = durations.get(decoder, work.room)
-            durations[decoder] = work.room
-            work.state = decoder.decoder
-            work.src = batch.views[i].buf
-            work.n_src = batch.views[i].len
-            out = PyBytes_FromStringAndSize(NULL, work.room * decoder.step(is_float))
-            work.out = PyBytes_AsString(out)
-            batch.results.append(out)
+        try:
+            for i in range(n):
+                if len(<tuple> pairs[i]) != 2 or not isinstance((<tuple> pairs[i])[0], Decoder):
+                    raise TypeError("takes pairs of a Decoder and a packet")
+                decoder, packet = pairs[i]
+                acquire_bytes(packet, &batch.views[i], "packet")
+                batch.n_views = i + 1
+                work = &batch.work[i]
+                work.state = NULL
+                try:
+                    work.room = decoder.duration(&batch.views[i])
+                except PayloadError as error:
+                    batch.results.append(error)
+                    continue
+                if batch.views[i].len == 0:  # as long as the one before it, which may be in this batch
+                    work.room = durations.get(decoder, work.room)
+                durations[decoder] = work.room
+                work.state = decoder.decoder
+                work.src = batch.views[i].buf
+                work.n_src = batch.views[i].len
+                out = PyBytes_FromStringAndSize(NULL, work.room * decoder.step(is_float))
+                work.out = PyBytes_AsString(out)
+                batch.results.append(out)
+        except Exception as error:
+            error.add_note(f"item {i} of {n}")
+            raise
         for decoder in durations:
             enter(&decoder.busy)
             batch.busy.append(decoder)
@@ -116,31 +123,36 @@ def encode_many(items, /):
 
     `items`: pairs of an Encoder and the PCM of one packet, each encoder's in their order. Returns the
     packets. Errors are those of `Encoder.encode`; after one for a length, a buffer or a concurrent use,
-    nothing has been encoded.
+    nothing has been encoded, and a note says which item is meant.
     """
-    cdef list pairs = [tuple(pair) for pair in items]  # what they hold must stay while others run
+    # What they hold must stay while others run.
+    cdef list pairs = [tuple(pair) if isinstance(pair, Sequence) else (pair,) for pair in items]
     cdef _Batch batch = _Batch(len(pairs))
     cdef Encoder encoder
     cdef Work *work
-    cdef Py_ssize_t i, n = len(pairs)
+    cdef Py_ssize_t i = 0, n = len(pairs)
     cdef dict encoders = {}
     try:
-        for i in range(n):
-            encoder, pcm = pairs[i]
-            if encoder is None:
-                raise TypeError("takes pairs of an Encoder and PCM")
-            work = &batch.work[i]
-            work.n_src = encoder.acquire(pcm, &batch.views[i], &work.is_float)
-            batch.n_views = i + 1
-            encoders[encoder] = True
-            work.library = &encoder.library.table
-            work.channels = encoder.channels
-            work.src = batch.views[i].buf
-            work.room = tl_opus_packet_bytes_max(encoder.sample_rate, work.n_src) + 12
-            packet = PyBytes_FromStringAndSize(NULL, work.room)
-            work.out = PyBytes_AsString(packet)
-            work.state = encoder.state
-            batch.results.append(packet)
+        try:
+            for i in range(n):
+                if len(<tuple> pairs[i]) != 2 or not isinstance((<tuple> pairs[i])[0], Encoder):
+                    raise TypeError("takes pairs of an Encoder and PCM")
+                encoder, pcm = pairs[i]
+                work = &batch.work[i]
+                work.n_src = encoder.acquire(pcm, &batch.views[i], &work.is_float)
+                batch.n_views = i + 1
+                encoders[encoder] = True
+                work.library = &encoder.library.table
+                work.channels = encoder.channels
+                work.src = batch.views[i].buf
+                work.room = tl_opus_packet_bytes_max(encoder.sample_rate, work.n_src) + 12
+                packet = PyBytes_FromStringAndSize(NULL, work.room)
+                work.out = PyBytes_AsString(packet)
+                work.state = encoder.state
+                batch.results.append(packet)
+        except Exception as error:
+            error.add_note(f"item {i} of {n}")
+            raise
         for encoder in encoders:
             enter(&encoder.busy)
             batch.busy.append(encoder)

@@ -1,9 +1,10 @@
 """Opus packets joined, split, padded (RFC 6716 3.2); no libopus is needed."""
 
+from operator import index
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline._native.opus_packet import PacketInfo, build, frames_of, packet_info
-from trunkline.errors import BufferTooSmallError, FormatError
+from trunkline.errors import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["PacketInfo", "Repacketizer", "join", "packet_info", "pad", "split", "unpad"]
 
 MAX_MS: Final = 120
+PADDED_MAX: Final = 1 << 24
 _TOC_CONFIG: Final = 0xFC  # all but the code, which is the packet's own
 
 
@@ -56,6 +58,8 @@ class Repacketizer:
         """Give one packet of the frames `first` to `last` - 1, of all by default; FormatError for none."""
         last = self.frames if last is None else last
         if not 0 <= first < last <= self.frames:
+            if not self._frames:
+                raise FormatError("a packet of no frames: add a packet first")
             raise FormatError(f"frames {first} to {last}: there are {self.frames}")
         return build(self._toc, self._frames[first:last])
 
@@ -81,12 +85,12 @@ def split(packet: "Buffer") -> list[bytes]:
 def pad(packet: "Buffer", n_bytes: int) -> bytes:
     """Lengthen a packet to `n_bytes` with padding that decoders skip (RFC 6716 3.2.5).
 
-    Padding that is there already counts. PayloadError when it is no packet, BufferTooSmallError when it is
-    longer than that.
+    Padding that is there already counts. PayloadError when it is no packet, FormatError for fewer bytes than
+    it has or more than 16 MiB.
     """
-    available = memoryview(cast("AnyBuffer", packet)).nbytes
-    if n_bytes < available:
-        raise BufferTooSmallError(available, n_bytes)
+    n_bytes, available = index(n_bytes), memoryview(cast("AnyBuffer", packet)).nbytes
+    if not available <= n_bytes <= PADDED_MAX:
+        raise FormatError(f"pad {available} bytes to {n_bytes}: takes {available} to {PADDED_MAX}")
     toc, frames = frames_of(packet)
     return build(toc, frames, n_bytes) if n_bytes > available else bytes(packet)
 
