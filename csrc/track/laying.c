@@ -64,7 +64,8 @@ static size_t fill_gap(tl_track *track, int16_t *out, size_t n_samples)
         track->config.codec->conceal(out, n_samples * track->config.n_channels);
     }
     track->n_gap -= n_samples;
-    track->n_filled += n_samples;
+    if (!track->discontinuity)
+        track->n_filled += n_samples;
     if (!track->comfort) {
         track->started_concealed = true;
         track->stats.concealed_samples += n_samples;

@@ -97,6 +97,24 @@ static bool may_fill(const tl_track *track, int64_t ahead)
            TL_TRACK_CONCEALED_PER_DECODED * track->n_decoded + TL_TRACK_CONCEALED_ALLOWANCE_MS * rate_hz / 1000;
 }
 
+/* What the frames still have to bring of the audio so far, in samples at their rate. */
+static size_t due_to_end(const tl_track *track)
+{
+    const tl_resampler *resampler = resampler_of(track);
+    if (!resampler)
+        return track->n_started;
+    if (track->n_started == 0 && !track->resampler_holds)
+        return 0;
+    return tl_resampler_due(resampler, track->n_started) + tl_resample_delay(track->config.bank);
+}
+
+/* Whole frames that bring it. */
+static size_t frames_to_end(const tl_track *track)
+{
+    const size_t frame_samples = tl_track_frame_samples(&track->config);
+    return (due_to_end(track) + frame_samples - 1) / frame_samples;
+}
+
 static void open_gap(tl_track *track, int64_t ahead, bool follows, int64_t timestamp_ms)
 {
     track->n_odd = 0;
@@ -105,8 +123,7 @@ static void open_gap(tl_track *track, int64_t ahead, bool follows, int64_t times
         track->n_gap = (size_t)(ahead / 1000);
         return;
     }
-    if (track->n_started > 0)
-        track->n_gap = track->config.frame_samples - track->n_started;
+    track->n_gap = frames_to_end(track) * track->config.frame_samples - track->n_started;
     track->discontinuity = true;
     track->resumes_ms = timestamp_ms;
     track->stats.discontinuities++;
@@ -226,11 +243,8 @@ bool tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t 
 
 void tl_track_finish(tl_track *track)
 {
-    const tl_resampler *resampler = resampler_of(track);
     track->n_odd = 0;
-    track->n_ending = track->n_started;
-    if (resampler && (track->n_started > 0 || track->resampler_holds))
-        track->n_ending = tl_resampler_due(resampler, track->n_started) + tl_resample_delay(track->config.bank);
+    track->n_ending = due_to_end(track);
 }
 
 void tl_track_drop(tl_track *track)
@@ -256,6 +270,13 @@ tl_track_kind tl_track_pending(const tl_track *track)
     return TL_TRACK_NOTHING;
 }
 
+static void forget_held(tl_track *track)
+{
+    if (track->resampler_holds)
+        tl_resampler_reset(resampler_of(track));
+    track->resampler_holds = false;
+}
+
 /* Fill a frame at rate_hz, at the end with zeros, and convert it. Returns its samples. */
 static size_t resample_frame(tl_track *track, tl_resampler *resampler, int16_t *pcm)
 {
@@ -273,8 +294,7 @@ static size_t resample_frame(tl_track *track, tl_resampler *resampler, int16_t *
         n_samples = tl_track_min(n_samples, track->n_ending);
         track->n_ending -= n_samples;
         if (track->n_ending == 0) {
-            tl_resampler_reset(resampler);
-            track->resampler_holds = false;
+            forget_held(track);
             track->n_laid -= (int64_t)track->n_padded;
             track->n_padded = 0;
         }
@@ -315,6 +335,7 @@ void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
             .timestamp_ms = tl_track_line_end_ms(track) - track->delay_ms,
             .resumes_ms = (double)track->resumes_ms - track->delay_ms,
         };
+        forget_held(track);
         track->discontinuity = false;
         anchor(track, track->resumes_ms);
     }

@@ -15,7 +15,7 @@ struct tl_track {
     int64_t n_laid;
     int64_t last_sequence;
     uint64_t n_decoded;
-    uint64_t n_filled; /* concealed, and comfort noise */
+    uint64_t n_filled; /* gaps: concealed, and comfort noise */
 
     /* What is to be laid and taken, in this order: the started frame, the gap, the discontinuity, the
      * payload. Less than a frame of it is moved into the started frame, so that the payload can go. */

@@ -52,6 +52,7 @@ class Track:
     late: int = 0
     lost: int = 0
     concealed: int = 0
+    filled: int = 0  # of these, gaps and not the ends of frames
     decoded: int = 0
     discontinuities: int = 0
     resyncs: int = 0
@@ -127,6 +128,7 @@ class Track:
             self.odd = b""
         elif ahead >= TOLERANCE_MS * rate:
             self._conceal(ahead // SAMPLE_TICKS)
+            self.filled += ahead // SAMPLE_TICKS
             self.odd = b""
         elif ahead <= -TOLERANCE_MS * rate:
             self.end_ticks = timestamp_ms * rate
@@ -139,7 +141,7 @@ class Track:
         allowed = (
             CONCEALED_PER_DECODED * self.decoded + CONCEALED_ALLOWANCE_MS * self.format.sample_rate // 1000
         )
-        within = self.concealed + ahead_ticks // SAMPLE_TICKS <= allowed
+        within = self.filled + ahead_ticks // SAMPLE_TICKS <= allowed
         return within and ahead_ticks <= MAX_GAP_MS * self.format.sample_rate
 
     def _lay(self, channels: tuple[int, ...], concealed: bool) -> None:

@@ -1,5 +1,6 @@
 """Playout with a clock of the test's own: deadlines, lateness, underrun, clear, the order of messages."""
 
+import base64
 import json
 from array import array
 
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from tests.reference.stream import samples_of
 from trunkline.errors import FormatError, LocalProtocolError
+from trunkline.resample import Resampler
 from trunkline.stream import Frame, Playout, StreamReceiver, StreamSender
+from trunkline.testing import tone
 
 RATE = 8000
 AT_ONCE = float("-inf")
@@ -86,6 +89,80 @@ def test_pcm_of_another_rate_has_the_same_deadlines() -> None:
     # The rest, 10 ms and what the filter holds, is one short packet.
     assert run(playout, 1000) == [(520, "i2"), (540, "i3"), (560, "stop")]
     assert playout.played_ms == 50
+
+
+def raised(codec: str = "L16@8000h@20i") -> tuple[Playout, StreamSender]:
+    sender = StreamSender(codec, sample_rate=16000)
+    sender.start()
+    return Playout(sender), sender
+
+
+def audio(messages: list[bytes]) -> bytes:
+    return b"".join(base64.b64decode(json.loads(message)["media"]["payload"]) for message in messages)
+
+
+def test_the_end_of_an_utterance_comes_before_its_mark() -> None:
+    playout, sender = raised()
+    pcm = tone(0.06, 1000, sample_rate=16000)
+    resampler = Resampler(16000, 8000)
+    assert sender.delay_ms == resampler.delay_samples / 8 == 2.375
+    playout.play(pcm[: 2 * 640])
+    playout.mark("a")  # the audio goes on behind it
+    playout.play(pcm[2 * 640 :])
+    playout.mark("b")
+    media = playout.due(0)
+    left = [playout.due(at) for at in (20, 40, 60, 80)]
+    assert [said(messages) for messages in left] == [["i2"], ["a", "i3"], ["i4"], ["b"]]
+    media += left[0] + left[1][1:] + left[2]
+    assert audio(media) == resampler.process(pcm) + resampler.flush()
+    assert playout.next_deadline_ms is None
+    playout.finish()
+    assert run(playout, 1000) == [(80, "stop")]  # there is no end any more
+
+
+def test_a_mark_that_comes_late_brings_the_end_at_once() -> None:
+    playout, _ = raised()
+    playout.play(bytes(2 * 320))
+    assert said(playout.due(0)) == ["i1"]
+    assert playout.next_deadline_ms is None
+    playout.mark("m")
+    assert said(playout.due(7000)) == ["i2"]
+    assert run(playout, 8000) == [(7020, "m")]
+    playout.play(bytes(2 * 320))
+    playout.finish()
+    assert run(playout, 8000) == [(7040 - 20, "i3"), (7040, "i4"), (7060, "stop")]
+
+
+def test_clear_drops_what_the_filter_holds() -> None:
+    (interrupted, _), (fresh, _) = raised(), raised()
+    interrupted.play(tone(0.1, 1000, sample_rate=16000))
+    interrupted.due(0)
+    interrupted.mark("m")
+    assert interrupted.clear() == 80
+    assert said(interrupted.due(20)) == ["m"]
+    for playout in (interrupted, fresh):
+        playout.play(tone(0.02, 300, sample_rate=16000))
+    assert audio(interrupted.due(5000)) == audio(fresh.due(5000))
+    interrupted.clear()
+    interrupted.finish()
+    assert said(interrupted.due(5020)) == ["stop"]
+
+
+@pytest.mark.usefixtures("libopus")
+def test_the_encoder_holds_an_end_too() -> None:
+    sender = StreamSender("OPUS@16000h@20i")
+    sender.start()
+    playout = Playout(sender)
+    assert sender.delay_ms == 6.5
+    playout.play(tone(0.04, 1000, sample_rate=16000))
+    playout.mark("m")
+    playout.due(0)
+    assert run(playout, 1000) == [(20, "i2"), (40, "i3"), (60, "m")]
+    playout.play(tone(0.04, 1000, sample_rate=16000))
+    playout.due(2000)
+    playout.clear()
+    playout.finish()
+    assert run(playout, 3000) == [(2020, "stop")]
 
 
 def test_lead() -> None:

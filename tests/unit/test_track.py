@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.reference import track as reference
 from trunkline.errors import ConcurrentUseError, FormatError
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
 from trunkline.frame import Frame
 from trunkline.opus import Encoder
-from trunkline.resample import Resampler
+from trunkline.resample import Resampler, resample
 from trunkline.track import Discontinuity, Packetizer, Track
 
 PCMU = MediaFormat("PCMU", 8000)
@@ -116,23 +117,38 @@ def test_another_rate_is_the_plain_track_behind_a_resampler(data: st.DataObject)
     track = Track(media_format, frame_ms=frame_ms, sample_rate=rate)
     resampler = Resampler(media_format.sample_rate, rate, channels=media_format.channels)
     delay_ms = resampler.delay_samples * 1000 / rate
-    held = False
+    held, filled_up_ms = False, 0
     for packet in data.draw(packets(media_format)):
         place = {"timestamp_ms": packet.timestamp_ms, "sequence": packet.sequence}
         items, wanted = track.push(packet.payload, **place), plain.push(packet.payload, **place)
-        assert len(items) == len(wanted)
-        for item, want in zip(items, wanted, strict=True):
-            assert isclose(item.timestamp_ms, want.timestamp_ms - delay_ms, rel_tol=4e-16, abs_tol=1e-9)
+        for want in wanted:
+            item = items.pop(0)
             if isinstance(want, Discontinuity):
+                end_ms = want.timestamp_ms
+                while isinstance(item, Frame):  # what the filter held, filled up
+                    assert item.concealed
+                    assert held
+                    assert isclose(item.timestamp_ms, end_ms - delay_ms, rel_tol=4e-16, abs_tol=1e-9)
+                    n_bytes = 2 * media_format.channels * whole_samples(frame_ms, media_format.sample_rate)
+                    assert bytes(item) == resampler.process(bytes(n_bytes))
+                    filled_up_ms += frame_ms
+                    end_ms += frame_ms
+                    item = items.pop(0)
                 assert isinstance(item, Discontinuity)
+                assert isclose(item.timestamp_ms, end_ms - delay_ms, rel_tol=4e-16, abs_tol=1e-9)
                 assert item.resumes_ms == want.resumes_ms - delay_ms
+                resampler.reset()
+                held = False
             else:
+                assert isclose(item.timestamp_ms, want.timestamp_ms - delay_ms, rel_tol=4e-16, abs_tol=1e-9)
                 assert isinstance(item, Frame)
                 assert bytes(item) == resampler.process(want)
                 assert (item.sample_rate, item.duration_ms) == (rate, frame_ms)
                 assert item.concealed == want.concealed
                 held = True
-        assert track.stats == plain.stats
+        assert items == []
+        assert isclose(track.stats.concealed_ms, plain.stats.concealed_ms + filled_up_ms, abs_tol=1e-9)
+        assert replace(track.stats, concealed_ms=0) == replace(plain.stats, concealed_ms=0)
         if data.draw(st.integers(0, 7)) == 0:
             held = assert_rest(frames_of(track.flush()), frames_of(plain.flush()), resampler, held=held)
     assert_rest(frames_of(track.flush()), frames_of(plain.flush()), resampler, held=held)
@@ -147,6 +163,21 @@ def assert_rest(frames: list[Frame], wanted: list[Frame], resampler: Resampler, 
     for frame, want in zip(frames, wanted, strict=False):
         assert isclose(frame.timestamp_ms, want.timestamp_ms - delay_ms, rel_tol=4e-16, abs_tol=1e-9)
     return False
+
+
+@pytest.mark.parametrize(("n_samples", "n_frames"), [(160, 2), (100, 1), (140, 1), (150, 2), (310, 3)])
+def test_what_the_filter_holds_comes_before_a_discontinuity(n_samples: int, n_frames: int) -> None:
+    # The filter holds 19 samples at 8 kHz: they fit into the frame that is filled up, or take one more.
+    pcm = Random(1).randbytes(2 * n_samples)
+    track, fresh = Track(L16, sample_rate=16000), Track(L16, sample_rate=16000)
+    items = track.push(pcm, timestamp_ms=0) + track.push(pcm, timestamp_ms=60_000)
+    *frames, gap = items[: n_frames + 1]
+    assert isinstance(gap, Discontinuity)
+    assert (gap.timestamp_ms, gap.resumes_ms) == (20 * n_frames - 2.375, 60_000 - 2.375)
+    wanted = resample(pcm, 8000, 16000, quality="voice")
+    assert b"".join(map(bytes, frames_of(frames)))[2 * 38 :][: len(wanted)] == wanted
+    fresh.push(pcm, timestamp_ms=60_000)
+    assert list(map(bytes, track.flush())) == list(map(bytes, fresh.flush()))  # nothing of what was before
 
 
 def test_flush_brings_what_the_filter_holds_in_frames_of_the_asked_duration() -> None:

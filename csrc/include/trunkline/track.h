@@ -16,7 +16,8 @@
  * next packet brings of the audio before it, when it does.
  *
  * With a bank the frames are resampled. They come when they would without; their timestamps, and those of a
- * discontinuity, have the resampler's delay taken off, and a finish brings the samples that it still holds.
+ * discontinuity, have the resampler's delay taken off. A finish brings the samples that it still holds, and so do
+ * the frames before a discontinuity, which are filled up with concealed audio.
  */
 #ifndef TRUNKLINE_TRACK_H
 #define TRUNKLINE_TRACK_H

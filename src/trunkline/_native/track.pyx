@@ -38,8 +38,8 @@ cdef class Track:
     decoded here or the rate or the duration is impossible, LibraryMissingError for OPUS without libopus.
 
     To another rate the audio goes through a Resampler in quality "voice" and comes no later for it: its
-    delay is taken off the timestamps, so the first frame's is up to 5 ms below the packet's, and
-    `flush` returns what the filter still held.
+    delay is taken off the timestamps, so the first frame's is up to 5 ms below the packet's. `flush` returns
+    what the filter still held, and so do the frames before a Discontinuity, filled up with concealed audio.
 
     A packet whose timestamp is within 10 ms of the audio's end is appended. After it lies a gap: filled
     with concealed audio, or, above 10 s, reported as a Discontinuity between frames; so is every gap once
@@ -254,6 +254,27 @@ cdef class Packetizer:
                 pcm = self.resampler.process(pcm)
                 self.resampler_holds = self.resampler_holds or len(pcm) > 0
             return self.packetize(pcm)
+        finally:
+            self.busy = False
+
+    @property
+    def delay_ms(self):
+        """How much later the audio lies in the payloads: the resampler's delay and the encoder's lookahead."""
+        samples = 0 if self.resampler is None else self.resampler.delay_samples
+        if self.encoder is not None:
+            samples += self.encoder.lookahead
+        return samples * 1000.0 / self.codec.sample_rate
+
+    def reset(self):
+        """Forget the audio that is in no payload yet, for one that was interrupted."""
+        enter(&self.busy)
+        try:
+            tl_packetizer_drop(self.packetizer)
+            if self.resampler is not None:
+                self.resampler.reset()
+            if self.encoder is not None:
+                self.encoder.reset()
+            self.resampler_holds = self.encoder_holds = False
         finally:
             self.busy = False
 

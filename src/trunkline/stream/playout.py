@@ -36,8 +36,9 @@ class Playout(Exclusive):
     catch up. All tracks share these deadlines. When the clock has passed the deadline of a packet that
     was not there (the queue ran dry), the next one to come starts anew from its own `due`.
 
-    A mark, a digit or the stop is due when the audio queued before it has been played. Where that audio
-    ends within a packet, and nothing has come to fill it up by then, the packet is sent shorter.
+    A mark, a digit or the stop is due when the audio queued before it has been played. When no more audio
+    has come by then, it is taken to end there: the last packet is sent shorter, and what the sender still
+    holds of it (`StreamSender.delay_ms`) with it or in a packet of its own. `clear` drops that too.
 
     >>> from trunkline.stream import Playout, StreamSender
     >>> sender = StreamSender("PCMU")
@@ -57,6 +58,8 @@ class Playout(Exclusive):
         self._packet_bytes = 2 * whole_samples(sender.format.ptime_ms, sender.sample_rate, "ptime")
         self._queues = {track: bytearray() for track in sender.tracks}
         self._sent_bytes = dict.fromkeys(sender.tracks, 0)
+        self._delayed = set(sender.tracks) if sender.delay_ms > 0 else set()
+        self._unended: set[str] = set()  # tracks of whose audio the sender holds the end
         self._behind: deque[_Behind] = deque()
         self._anchor_ms = -math.inf
         self._packets_since_anchor = 0
@@ -117,8 +120,10 @@ class Playout(Exclusive):
     def clear(self) -> float:
         """Drop the queued audio and return how many ms that was; what waited behind it waits no more."""
         dropped_ms = self.queued_ms
-        for queue in self._queues.values():
+        for track, queue in self._queues.items():
             queue.clear()
+            self._sender.discard(track)
+        self._unended.clear()
         self._behind = deque(_Behind({}, waiting.make) for waiting in self._behind)
         self._was_dry = True
         return dropped_ms
@@ -145,7 +150,8 @@ class Playout(Exclusive):
         """Make the messages that wait for nothing any more."""
         messages: list[bytes] = []
         while self._behind and all(
-            self._sent_bytes[track] >= n_bytes for track, n_bytes in self._behind[0].sent_bytes.items()
+            self._sent_bytes[track] >= n_bytes and not self._is_ending(track)
+            for track, n_bytes in self._behind[0].sent_bytes.items()
         ):
             messages += self._behind[0].make()
             self._behind.popleft()
@@ -156,11 +162,14 @@ class Playout(Exclusive):
         messages: list[bytes] = []
         for track, queue in self._queues.items():
             n_bytes = self._next_packet_bytes(track)
-            if n_bytes == 0:
+            if n_bytes > 0:
+                messages += self._sender.media(queue[:n_bytes], track)
+                self._unended |= {track} & self._delayed
+            elif not self._is_ending(track):
                 continue
-            messages += self._sender.media(queue[:n_bytes], track)
             if n_bytes < self._packet_bytes:
                 messages += self._sender.flush(track)
+                self._unended.discard(track)
             del queue[:n_bytes]
             self._sent_bytes[track] += n_bytes
         self._packets_since_anchor += bool(messages)
@@ -174,8 +183,13 @@ class Playout(Exclusive):
         waited_for = self._behind[-1].sent_bytes.get(track, 0) if self._behind else 0
         return n_queued if waited_for > self._sent_bytes[track] else 0
 
+    def _is_ending(self, track: str) -> bool:
+        """Whether all audio of a track has been sent, and something waits for what the sender holds of it."""
+        waiting = self._behind[-1].sent_bytes if self._behind else {}
+        return track in self._unended and track in waiting and not self._queues[track]
+
     def _has_packet(self) -> bool:
-        return any(self._next_packet_bytes(track) for track in self._queues)
+        return any(self._next_packet_bytes(track) or self._is_ending(track) for track in self._queues)
 
     def _queue_behind(self, make: Callable[[], list[bytes]]) -> None:
         sent_bytes = {track: self._sent_bytes[track] + len(queue) for track, queue in self._queues.items()}

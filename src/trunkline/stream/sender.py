@@ -93,6 +93,11 @@ class StreamSender(Exclusive):
         return tuple(self._tracks)
 
     @property
+    def delay_ms(self) -> float:
+        """How much later the PCM lies in the messages' audio: 0 but for another sample_rate, and OPUS."""
+        return next(iter(self._tracks.values())).packetizer.delay_ms
+
+    @property
     def dialect(self) -> str:
         """ "signalwire" or "twilio"."""
         return self._dialect
@@ -127,7 +132,7 @@ class StreamSender(Exclusive):
         """Send mono PCM (native-endian s16, any length) on a track: a message for each whole packet.
 
         What does not fill a packet is kept for the next call, `flush` or `stop`. At a `sample_rate` of its
-        own 20 ms give 20 ms all the same; the last 2.5 ms at most come with `flush` or `stop`.
+        own 20 ms give 20 ms all the same, but `delay_ms` later: the end comes with `flush` or `stop`.
         """
         self._check_live("media")
         outgoing = self._track(track)
@@ -138,6 +143,11 @@ class StreamSender(Exclusive):
         """Send what a track's last `media` left over; the last packet is shorter than the others."""
         self._check_live("flush")
         return self._flush(self._track(track))
+
+    @exclusive
+    def discard(self, track: str | None = None) -> None:
+        """Forget what a track's last `media` left over and its filter holds: what was said is interrupted."""
+        self._track(track).packetizer.reset()
 
     @exclusive
     def dtmf(self, digit: str, duration_ms: int = 250) -> list[bytes]:
