@@ -61,6 +61,14 @@ def test_a_file_goes_over_the_wire_and_lands_as_a_file(tmp_path: Path, speech: P
     assert_others_read(only_file(out), expected, channels=1)
 
 
+def test_a_rate_without_whole_frames_is_a_usage_error() -> None:
+    done = subprocess.run(
+        [*TRUNKLINE, "receive", "--rate", "11025"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "'--rate': 11025: frames of 20 ms take a multiple of 50 Hz, such as 16000" in done.stderr
+
+
 @pytest.mark.parametrize("file_rate", [11025, 44100])
 def test_a_file_of_any_rate_is_recorded_at_the_asked_one(tmp_path: Path, file_rate: int) -> None:
     said = speech_like(1, file_rate)
@@ -314,7 +322,7 @@ def test_a_rate_that_nothing_converts_is_named(tmp_path: Path, capsys: pytest.Ca
     failed = trunkline_here(capsys, "send", tmp_path / "slow.wav", "--url", "ws://127.0.0.1:9/")
     assert failed.returncode == 1
     assert failed.stderr == (
-        f"error: {tmp_path / 'slow.wav'}: in_rate: takes 4000 to 192000 Hz, got 3999 Hz\n"
+        f"error: {tmp_path / 'slow.wav'}: sample rate: takes 4000 to 192000 Hz, got 3999 Hz\n"
     )
 
 

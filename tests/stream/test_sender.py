@@ -298,3 +298,15 @@ def test_wrong_values() -> None:
     for message in StreamSender("PCMU", dialect="twilio").start():
         receiver.receive(message)
     assert receiver.receive(json.dumps(dtmf)) == [Dtmf("5", 250, None)]
+
+
+@pytest.mark.parametrize("sample_rate", [3999, 192001, True, 0, -8000])
+def test_the_range_of_rates_is_named_before_the_ptime(sample_rate: int) -> None:
+    with pytest.raises(FormatError, match=r"sample rate: takes 4000 to 192000 Hz, got"):
+        StreamSender("PCMU", sample_rate=sample_rate)
+
+
+def test_a_rate_is_a_whole_number() -> None:
+    for wrong in ("24000", 24000.0):
+        with pytest.raises(TypeError, match="integer"):
+            StreamSender("PCMU", sample_rate=wrong)  # type: ignore[arg-type]

@@ -165,14 +165,15 @@ def test_properties_are_those_given() -> None:
 @pytest.mark.parametrize(
     ("in_rate", "out_rate", "options", "words"),
     [
-        (0, 8000, {}, "in_rate.* got 0 Hz"),
-        (8000, 3999, {}, "out_rate.* got 3999 Hz"),
+        (0, 8000, {}, "sample rate: takes 4000 to 192000 Hz, got 0 Hz"),
+        (8000, 3999, {}, "got 3999 Hz"),
         (192_001, 8000, {}, "4000 to 192000 Hz, got 192001 Hz"),
         (-8000, 8000, {}, "-8000"),
         (10**30, 8000, {}, "Hz"),
         (8000, 16000, {"channels": 0}, "channels.* 1 to 8, got 0"),
         (8000, 16000, {"channels": 9}, "got 9"),
         (8000, 16000, {"quality": "best"}, "'best': takes fast, voice, high"),
+        (8000, 16000, {"quality": ["voice"]}, "quality .'voice'.: takes fast, voice, high"),
         (8000, 16000, {"sample_format": "s24"}, "'s24': takes s16, f32"),
     ],
 )

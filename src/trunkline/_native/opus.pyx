@@ -21,7 +21,9 @@ NAMES = {
 }
 
 # Those of opus_defines.h but RESET_STATE, which takes nothing, and SET_DNN_BLOB, which takes a pointer.
-_SETTERS = frozenset((*range(4000, 4018, 2), 4020, 4022, 4024, 4034, 4036, 4040, 4042, 4046, 4050, 4054, 4056))
+_SETTERS = frozenset((
+    *range(4000, 4018, 2), 4020, 4022, 4024, 4034, 4036, 4040, 4042, 4046, 4050, 4054, 4056,
+))
 _GETTERS = frozenset((
     *range(4001, 4019, 2), 4021, 4023, 4025, 4027, 4029, 4031, 4033, 4037, 4039, 4041, 4043, 4045, 4047, 4049,
     4051, 4055, 4057,

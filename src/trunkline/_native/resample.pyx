@@ -42,10 +42,11 @@ _banks = lru_cache(BANKS_MAX)(Bank)
 
 
 cdef Bank find_bank(object in_rate, object out_rate, object quality):
-    for name, rate in (("in_rate", in_rate), ("out_rate", out_rate)):
+    for rate in (in_rate, out_rate):
         if not TL_RESAMPLE_MIN_HZ <= rate <= TL_RESAMPLE_MAX_HZ:
-            raise FormatError(f"{name}: takes {TL_RESAMPLE_MIN_HZ} to {TL_RESAMPLE_MAX_HZ} Hz, got {rate} Hz")
-    if quality not in QUALITIES:
+            raise FormatError(
+                f"sample rate: takes {TL_RESAMPLE_MIN_HZ} to {TL_RESAMPLE_MAX_HZ} Hz, got {rate} Hz")
+    if not isinstance(quality, str) or quality not in QUALITIES:
         raise FormatError(f"quality {quality!r}: takes {', '.join(QUALITIES)}")
     divisor = gcd(in_rate, out_rate)
     return _banks(in_rate // divisor, out_rate // divisor, QUALITIES[quality])

@@ -259,7 +259,7 @@ cdef class Packetizer:
 
     @property
     def delay_ms(self):
-        """How much later the audio lies in the payloads: the resampler's delay and the encoder's lookahead."""
+        """How much later the audio lies in the payloads, by the resampler and the encoder."""
         samples = 0 if self.resampler is None else self.resampler.delay_samples
         if self.encoder is not None:
             samples += self.encoder.lookahead

@@ -82,6 +82,10 @@ def receive(
     """
     from trunkline.net.tls import is_loopback, server_context  # here, so that --help needs no aiohttp
 
+    if rate is not None and rate % 50:
+        raise click.BadParameter(
+            f"{rate}: frames of 20 ms take a multiple of 50 Hz, such as 16000", param_hint="'--rate'"
+        )
     if (cert is None) != (key is None):
         raise click.UsageError("--cert and --key belong together: give both or neither")
     context = server_context(cert, key) if cert and key else None

@@ -58,7 +58,6 @@ class StreamSender(Exclusive):
             raise FormatError(f"tracks {tracks!r}: takes inbound, outbound or both")
         self._format = CodecSpec.parse(format) if isinstance(format, str) else format
         self._sample_rate = self._format.sample_rate if sample_rate is None else sample_rate
-        whole_samples(self._format.ptime_ms, self._sample_rate, "ptime")
         self._dialect = dialect
         self._stream_id = str(uuid.uuid4()) if stream_id is None else stream_id
         self._call_id = str(uuid.uuid4()) if call_id is None else call_id
@@ -73,6 +72,7 @@ class StreamSender(Exclusive):
             )
             for name in tracks
         }
+        whole_samples(self._format.ptime_ms, self._sample_rate, "ptime")
         self._sequence = 0
         self._started = False
         self._stopped = False
