@@ -330,6 +330,10 @@ def test_unfit_out_is_refused(g711: ModuleType, conversion: Conversion) -> None:
     for out in unfit_outs():
         with pytest.raises(TypeError, match="out: "):
             both_forms(g711, conversion)[1](a_source(conversion), out)
+    with pytest.raises(TypeError, match="got bytes that is read-only"):
+        both_forms(g711, conversion)[1](a_source(conversion), bytes(1000))
+    with pytest.raises(TypeError, match="got memoryview that is not contiguous"):
+        both_forms(g711, conversion)[1](a_source(conversion), memoryview(bytearray(2000))[::2])
 
 
 @pytest.mark.parametrize("conversion", ENCODERS + TRANSCODERS, ids=lambda conversion: conversion.name)

@@ -8,7 +8,14 @@ from trunkline.errors import BufferTooSmallError
 
 cdef int refuse(object src, str what, str takes) except -1:
     PyErr_Clear()
-    raise TypeError(f"{what}: takes a C-contiguous buffer of {takes}, got {type(src).__name__}")
+    got = type(src).__name__
+    try:
+        view = memoryview(src)
+    except Exception:  # whatever an exporter raises: it has no buffer
+        pass
+    else:
+        got += " that is read-only" if view.c_contiguous else " that is not contiguous"
+    raise TypeError(f"{what}: takes a C-contiguous buffer of {takes}, got {got}")
 
 
 cdef int refuse_items(Py_buffer *view, str what, str takes) except -1:

@@ -14,7 +14,8 @@ from trunkline._native.opus import (
     APPLICATIONS as _APPLICATIONS, BANDWIDTHS as _BANDWIDTHS, BITRATES as _BITRATES, NAMES as _NAMES,
     SIGNALS as _SIGNALS,
 )
-from trunkline.errors import FormatError
+
+cdef dict _MAX_BANDWIDTHS = {name: code for name, code in _BANDWIDTHS.items() if name != "auto"}
 
 
 @cython.final
@@ -191,10 +192,7 @@ cdef class Encoder:
 
     @max_bandwidth.setter
     def max_bandwidth(self, value):
-        code = code_of(_BANDWIDTHS, value, "max_bandwidth")
-        if code == AUTO:
-            raise FormatError("max_bandwidth 'auto': takes narrowband to fullband")
-        self.set(SET_MAX_BANDWIDTH, code)
+        self.set(SET_MAX_BANDWIDTH, code_of(_MAX_BANDWIDTHS, value, "max_bandwidth"))
 
     @property
     def inband_fec(self):
