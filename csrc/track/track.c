@@ -129,27 +129,39 @@ static void open_gap(tl_track *track, int64_t ahead, bool follows, int64_t times
     track->stats.discontinuities++;
 }
 
-/* Count the sequence numbers skipped before this one. True when it follows the last one. */
-static bool count_sequence(tl_track *track, int64_t sequence)
+/* Count the sequence numbers skipped before this one, and return how many; -1: it is not known to come later. */
+static int64_t count_skipped(tl_track *track, int64_t sequence)
 {
     const int64_t last = track->last_sequence;
     if (last == TL_TRACK_NO_SEQUENCE || sequence <= last)
-        return false;
+        return -1;
     const uint64_t skipped = (uint64_t)(sequence - last - 1);
     track->stats.lost += skipped <= UINT64_MAX - track->stats.lost ? skipped : UINT64_MAX - track->stats.lost;
-    return skipped == 0;
+    return (int64_t)skipped;
+}
+
+/* The packets that were skipped say best how long a gap is, unless the timestamp says something else. */
+static int64_t missing_before(const tl_track *track, int64_t ahead, int64_t skipped, size_t n_samples)
+{
+    if (skipped <= 0 || n_samples == 0 || (uint64_t)skipped > ((uint64_t)1 << 40) / n_samples)
+        return 0;
+    const int64_t missing = skipped * (int64_t)n_samples * 1000, off = ahead - missing;
+    const int64_t tolerance = (int64_t)TOLERANCE_MS * track->config.rate_hz;
+    return off > -tolerance && off < tolerance ? missing : 0;
 }
 
 /* Find the place of n_samples on the timeline. False when they are late. */
-static bool place(tl_track *track, size_t n_samples, bool follows, int64_t timestamp_ms)
+static bool place(tl_track *track, size_t n_samples, int64_t skipped, int64_t timestamp_ms)
 {
     if (!track->anchored)
         anchor(track, timestamp_ms);
 
+    const bool follows = skipped == 0;
     const int64_t ahead = ahead_of_line(track, timestamp_ms);
+    const int64_t missing = missing_before(track, ahead, skipped, n_samples);
     const int64_t tolerance = (int64_t)TOLERANCE_MS * track->config.rate_hz;
-    if (ahead >= tolerance) {
-        open_gap(track, ahead, follows, timestamp_ms);
+    if (missing > 0 || ahead >= tolerance) {
+        open_gap(track, missing > 0 ? missing : ahead, follows, timestamp_ms);
     } else if (ahead <= -tolerance) {
         if (!follows) {
             if (ahead + (int64_t)n_samples * 1000 <= 0)
@@ -224,11 +236,11 @@ bool tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t 
                                      : n_bytes / track->block_bytes;
     if (packets && n_samples == 0 && n_bytes > 0)
         return false;
-    const bool follows = count_sequence(track, sequence);
+    const int64_t skipped = count_skipped(track, sequence);
     track->stats.packets++;
     track->stats.bytes += n_bytes;
 
-    const bool late = n_bytes > 0 && !place(track, n_samples, follows, timestamp_ms);
+    const bool late = n_bytes > 0 && !place(track, n_samples, skipped, timestamp_ms);
     /* A lower number that is not late is the carrier's numbering begun anew. */
     if (sequence > track->last_sequence || (!late && sequence != TL_TRACK_NO_SEQUENCE))
         track->last_sequence = sequence;

@@ -77,8 +77,8 @@ class Track:
     def push(self, payload: bytes, timestamp_ms: int, sequence: int | None) -> list[Frame | Discontinuity]:
         self.packets += 1
         self.payload_bytes += len(payload)
-        follows = self._count_lost(sequence)
-        if payload and self._is_late(payload, timestamp_ms, follows):
+        skipped = self._count_lost(sequence)
+        if payload and self._is_late(payload, timestamp_ms, follows=skipped == 0):
             self.late += 1
             if sequence is not None and (self.last_sequence is None or sequence > self.last_sequence):
                 self.last_sequence = sequence
@@ -87,7 +87,8 @@ class Track:
             self.last_sequence = sequence
         if not payload:
             return []
-        items = self._go_to(timestamp_ms, follows)
+        missing = max(skipped or 0, 0) * (len(payload) // self.block_bytes) * SAMPLE_TICKS
+        items = self._go_to(timestamp_ms, missing, follows=skipped == 0)
         self._decode(payload)
         return items + self._whole_frames()
 
@@ -96,37 +97,42 @@ class Track:
         samples, self.line = self.line, []
         return [self._frame(samples)] if samples else []
 
-    def _count_lost(self, sequence: int | None) -> bool:
+    def _count_lost(self, sequence: int | None) -> int | None:
+        """How many sequence numbers were skipped, None when this is not known to be a later one."""
         if sequence is None or self.last_sequence is None or sequence <= self.last_sequence:
-            return False
-        self.lost = min(self.lost + sequence - self.last_sequence - 1, 2**64 - 1)
-        return sequence == self.last_sequence + 1
+            return None
+        skipped = sequence - self.last_sequence - 1
+        self.lost = min(self.lost + skipped, 2**64 - 1)
+        return skipped
 
     def _ahead_ticks(self, timestamp_ms: int) -> int:
         at_ticks = timestamp_ms * self.format.sample_rate
         return 0 if self.end_ticks is None else at_ticks - self.end_ticks
 
-    def _is_late(self, payload: bytes, timestamp_ms: int, follows: bool) -> bool:
+    def _is_late(self, payload: bytes, timestamp_ms: int, *, follows: bool) -> bool:
         ahead = self._ahead_ticks(timestamp_ms)
         behind_tolerance = ahead <= -TOLERANCE_MS * self.format.sample_rate
         ends_behind = ahead + len(payload) // self.block_bytes * SAMPLE_TICKS <= 0
         return behind_tolerance and ends_behind and not follows
 
-    def _go_to(self, timestamp_ms: int, follows: bool) -> list[Frame | Discontinuity]:
-        """Bring the end of the line to where a packet belongs."""
+    def _go_to(self, timestamp_ms: int, missing_ticks: int, *, follows: bool) -> list[Frame | Discontinuity]:
+        """Bring the end of the line to where a packet belongs: behind what is missing, if that is near."""
         rate = self.format.sample_rate
         if self.end_ticks is None:
             self.end_ticks = timestamp_ms * rate
         ahead = self._ahead_ticks(timestamp_ms)
+        is_gap = ahead >= TOLERANCE_MS * rate
+        if missing_ticks and abs(ahead - missing_ticks) < TOLERANCE_MS * rate:
+            ahead, is_gap = missing_ticks, True
         items: list[Frame | Discontinuity] = []
-        if ahead >= TOLERANCE_MS * rate and not self._may_conceal(ahead):
+        if is_gap and not self._may_conceal(ahead):
             self._conceal(-len(self.line) % self.frame_samples)
             items = self._whole_frames()
             items.append(Discontinuity(self.name, self.end_ticks / rate, timestamp_ms))
             self.discontinuities += 1
             self.end_ticks = timestamp_ms * rate
             self.odd = b""
-        elif ahead >= TOLERANCE_MS * rate:
+        elif is_gap:
             self._conceal(ahead // SAMPLE_TICKS)
             self.filled += ahead // SAMPLE_TICKS
             self.odd = b""

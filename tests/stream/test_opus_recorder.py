@@ -91,6 +91,16 @@ def test_losses_late_packets_and_a_late_track_keep_their_places(tmp_path: Path) 
     assert [packet.position // MS for packet in found["inbound"]] == [0, 20, 40, 60, 80, 100]
 
 
+@pytest.mark.parametrize("late_ms", [-9, 0, 9])
+def test_missing_numbers_say_how_much_is_missing(tmp_path: Path, late_ms: int) -> None:
+    encoder = opus.Encoder(RATE)
+    packets = [encoder.encode(bytes(2 * 80)) for _ in range(4)]  # 5 ms
+    times = {0: 0, 1: 5, 3: 15 + late_ms, 4: 20 + late_ms}
+    events = [Payload("inbound", packet, times[i], i) for i, packet in zip(times, packets, strict=True)]
+    found = recorded(tmp_path, [start(), *events])
+    assert [packet.position // MS for packet in found["inbound"]] == [0, 5, 10, 15, 20]
+
+
 def test_a_long_gap_is_cut_and_a_clock_that_steps_back_goes_on(tmp_path: Path) -> None:
     packets = some_packets(4)
     events = [start()]

@@ -102,6 +102,16 @@ def test_lost_packet_is_concealed_and_counted() -> None:
     assert (track.stats.lost, track.stats.concealed_ms) == (1, 20.0)
 
 
+@pytest.mark.parametrize("packet_ms", [1, 5, 9, 10])
+def test_loss_of_less_than_the_tolerance_is_concealed_when_numbers_tell(packet_ms: int) -> None:
+    track, numberless = Track(PCMU, frame_ms=1), Track(PCMU, frame_ms=1)
+    for i in (0, 1, 3, 4):
+        track.push(PAYLOAD[: 8 * packet_ms], timestamp_ms=packet_ms * i, sequence=i)
+        numberless.push(PAYLOAD[: 8 * packet_ms], timestamp_ms=packet_ms * i)
+    assert (track.stats.lost, track.stats.concealed_ms) == (1, packet_ms)
+    assert numberless.stats.concealed_ms == (10 if packet_ms == 10 else 0)
+
+
 @pytest.mark.parametrize(
     ("ahead_ms", "concealed_ms", "discontinuities"),
     [(-9, 0, 0), (9, 0, 0), (10, 10, 0), (10_000, 10_000, 0), (10_001, 0, 1)],

@@ -83,6 +83,16 @@ def test_the_copy_in_the_next_packet_is_used() -> None:
     assert (track.stats.concealed_ms, track.stats.fec_ms) == (40, 20)
 
 
+@pytest.mark.parametrize("late_ms", [-9, -1, 0, 1, 9])
+def test_one_missing_packet_is_whole_however_the_timestamps_are_rounded(late_ms: int) -> None:
+    track = Track(MediaFormat("OPUS", RATE))
+    items = []
+    for i in (*range(10), *range(11, 20)):
+        items += track.push(PACKETS[i], timestamp_ms=20 * i + (late_ms if i > 5 else 0), sequence=i)
+    assert (track.stats.concealed_ms, track.stats.fec_ms) == (20, 20)
+    assert [frame.timestamp_ms for frame in items] == [20.0 * i for i in range(20)]
+
+
 def test_a_gap_that_is_no_multiple_of_2_5_ms_is_filled_to_the_sample() -> None:
     track = Track(MediaFormat("OPUS", 48000))
     sent = packets(48000)

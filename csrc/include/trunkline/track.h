@@ -7,8 +7,8 @@
  *         tl_track_take(track, pcm, &info);
  *
  * The timeline. A track lays samples one after the other from the time of its first packet. A packet
- * whose timestamp is within 10 ms of the next sample to be laid is appended, for carriers round. Later
- * ones leave a gap, which is concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier
+ * whose timestamp is within 10 ms of the next sample to be laid is appended, for carriers round; when sequence
+ * numbers were skipped, within 10 ms of where as many packets like it end. Later ones leave a gap, which is concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier
  * ones are late, unless they are the next in sequence: then it was the carrier's clock that stepped back.
  *
  * Where the payloads are packets, a gap before one that follows the last in sequence is silence that was not sent:

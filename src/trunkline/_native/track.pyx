@@ -41,7 +41,8 @@ cdef class Track:
     delay is taken off the timestamps, so the first frame's is up to 5 ms below the packet's. `flush` returns
     what the filter still held, and so do the frames before a Discontinuity, filled up with concealed audio.
 
-    A packet whose timestamp is within 10 ms of the audio's end is appended. After it lies a gap: filled
+    A packet whose timestamp is within 10 ms of the audio's end is appended; behind skipped sequence numbers,
+    what is missing counts as so many packets like it, if that is within 10 ms. After it lies a gap: filled
     with concealed audio, or, above 10 s, reported as a Discontinuity between frames; so is every gap once
     more than ten times the audio that came, and 60 s, would have been concealed. Before it the
     packet is late and dropped, unless its sequence number is the next one: then the carrier's clock

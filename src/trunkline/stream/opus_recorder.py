@@ -76,18 +76,20 @@ class OpusRecorder(Exclusive):
             self._origin_ms = event.timestamp_ms
         begin = (event.timestamp_ms - self._origin_ms) * _PER_MS
         end = self._ends.get(event.track, 0)
-        tolerance, lost = TOLERANCE_MS * _PER_MS, 0
-        last, self._sequences[event.track] = self._sequences.get(event.track), event.sequence
-        if begin <= end - tolerance:
-            if event.sequence is None or last is None or event.sequence != last + 1:
-                self._sequences[event.track] = last
-                return
-        elif begin < end + tolerance:
+        last = self._sequences.get(event.track)
+        skipped = -1 if event.sequence is None or last is None else event.sequence - last - 1
+        n_samples, tolerance = packet_info(event.payload).samples(48_000), TOLERANCE_MS * _PER_MS
+        missing = max(skipped, 0) * n_samples
+        if abs(begin - end - missing) < tolerance:
+            begin = end + missing
+        elif abs(begin - end) < tolerance:
             begin = end
-        elif begin - end <= MAX_GAP_MS * _PER_MS:
-            lost = begin - end
+        elif begin < end and skipped != 0:
+            return
+        self._sequences[event.track] = event.sequence
+        lost = begin - end if end < begin <= end + MAX_GAP_MS * _PER_MS else 0
         self._writer(event.track).write(event.payload, lost_samples=lost)
-        self._ends[event.track] = begin + packet_info(event.payload).samples(48_000)
+        self._ends[event.track] = begin + n_samples
 
     def _writer(self, track: str) -> OggWriter:
         writer = self._writers.get(track)
