@@ -3,6 +3,7 @@
     TrunklineError
     |- FormatError(ValueError)            unknown codec, rate or layout
     |- PayloadError(ValueError)           a payload that is not what its codec says
+    |  `- PacketError                     one packet of a stream, which goes on with the next
     |- BufferTooSmallError(ValueError)    .needed, .available
     |- ConcurrentUseError(RuntimeError)   a stateful object used by two threads at once
     |- LibraryMissingError(ImportError)   what was looked for, and the command that cures it
@@ -19,6 +20,7 @@ __all__ = [
     "FormatError",
     "LibraryMissingError",
     "LocalProtocolError",
+    "PacketError",
     "PayloadError",
     "ProtocolError",
     "RemoteProtocolError",
@@ -36,6 +38,10 @@ class FormatError(TrunklineError, ValueError):
 
 class PayloadError(TrunklineError, ValueError):
     """Refuse a payload that is not what its codec or its encoding says."""
+
+
+class PacketError(PayloadError):
+    """Refuse a packet that breaks its codec's rules: it is as good as lost, and the stream goes on."""
 
 
 class BufferTooSmallError(TrunklineError, ValueError):

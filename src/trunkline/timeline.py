@@ -23,7 +23,7 @@ class TrackStats(msgspec.Struct, frozen=True):
     bytes: int
     late: int  # packets dropped because their time had been laid already; duplicates too
     lost: int  # sequence numbers that were skipped, also when they came late
-    concealed_ms: float
+    concealed_ms: float  # also what completes the frames before a Discontinuity
     fec_ms: float  # of that, what came from a copy in the packet after the gap (Opus)
     discontinuities: int
     resyncs: int  # packets appended although their timestamp lay behind

@@ -221,3 +221,16 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="restricted_lowdelay"):
         ours.Encoder(16000, 1, "music")
     assert str(ours.OpusError(ours.INVALID_PACKET)) == info.strerror(ours.INVALID_PACKET).decode()
+
+
+def test_every_name_is_there(theirs: Any) -> None:
+    for place in ("", ".api.ctl", ".api.info", ".api.decoder", ".api.encoder"):
+        wanted = vars(importlib.import_module(f"opuslib{place}"))
+        plain = {name for name in wanted if name[0] != "_" and not name.startswith("libopus_")}
+        plain -= {"ctypes", "typing", "array", "opuslib", "EncoderPointer", "DecoderPointer", "get_size"}
+        assert plain <= set(dir(importlib.import_module(f"trunkline.opuslib{place}")))
+    for module in (ours, ctl):  # what `import *` brings
+        names = getattr(module, "__all__", dir(module))
+        assert {"APPLICATION_AUDIO", "Encoder"} <= set(names) or {"set_bitrate", "get_pitch"} <= set(names)
+    with pytest.raises(ours.OpusError):
+        encoder.create_state(48000, 1, 1)

@@ -67,9 +67,9 @@ async def close_of(socket: aiohttp.ClientWebSocketResponse) -> tuple[int | None,
             return socket.close_code, ""
 
 
-def call_messages(call_id: str, pcm: bytes, **options: Any) -> list[bytes]:
+def call_messages(call_id: str, pcm: bytes, format: str = "PCMU", **options: Any) -> list[bytes]:
     """All the messages of a stream that carries `pcm` on its first track."""
-    sender = StreamSender("PCMU", call_id=call_id, **options)
+    sender = StreamSender(format, call_id=call_id, **options)
     return [*sender.start(), *sender.media(pcm), *sender.stop()]
 
 

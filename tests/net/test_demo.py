@@ -33,7 +33,8 @@ def test_the_call_is_verified_and_its_losses_are_counted(tmp_path: Path, seed: i
 
 
 @pytest.mark.parametrize(
-    "codec", ["OPUS@16000h", "OPUS@8000h@60i", "OPUS@48000h", "L16@24000h", "PCMA@8000h@40i"]
+    "codec",
+    ["OPUS@16000h", "OPUS@8000h@60i", "OPUS@48000h", "L16@24000h", "PCMA@8000h@40i", "PCMU@8000h@5i"],
 )
 def test_every_codec_is_verified(tmp_path: Path, codec: str) -> None:
     spec = CodecSpec.parse(codec)

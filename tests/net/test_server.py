@@ -206,6 +206,24 @@ def test_what_ends_a_call_leaves_its_audio(code: int, error: type[Exception], mi
     run(main())
 
 
+def test_a_packet_that_is_none_is_left_out(libopus: object, caplog: pytest.LogCaptureFixture) -> None:
+    good = call_messages("call-1", bytes(2 * 16000), format="OPUS@16000h")
+    bad = media("/w==").replace(b'"1"', b'"7"')
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, connect(server) as socket:
+            await send(socket, [*good[:8], bad, bad, *good[9:]])
+            call = await seen.ended.get()
+        assert call.error is None
+        assert call.stats["inbound"].lost == 1
+        left_out = [message for message in good if message != good[8]]
+        assert pcm_of(seen.events["call-1"]) == pcm_of(received_directly(left_out))
+
+    run(main())
+    assert caplog.text.count("a packet is left out: Opus packet of 1 bytes") == 1
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

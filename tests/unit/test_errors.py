@@ -12,6 +12,7 @@ from trunkline import errors
     [
         (errors.FormatError, ValueError),
         (errors.PayloadError, ValueError),
+        (errors.PacketError, errors.PayloadError),
         (errors.BufferTooSmallError, ValueError),
         (errors.ConcurrentUseError, RuntimeError),
         (errors.LibraryMissingError, ImportError),

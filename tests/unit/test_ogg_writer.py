@@ -260,6 +260,10 @@ def test_a_refused_packet_leaves_no_trace() -> None:
         for lost in (-1, 3600 * RATE + 1):
             with pytest.raises(ValueError, match="lost_samples: takes 0 to"):
                 writer.write(FRAME, lost_samples=lost)
+        with pytest.raises(TypeError):
+            writer.write(FRAME, lost_samples=960.0)
+        with pytest.raises(TypeError):
+            writer.close(trim_samples=12.0)
         for trim in (-1, 961):
             with pytest.raises(ValueError, match="trim_samples: takes 0 to 960"):
                 writer.close(trim_samples=trim)
@@ -268,6 +272,18 @@ def test_a_refused_packet_leaves_no_trace() -> None:
     assert read(file.getvalue()) == [FRAME, FRAME]
     with pytest.raises(ValueError, match="closed"):
         writer.write(FRAME)
+
+
+@pytest.mark.parametrize("setting", ["channels", "pre_skip", "sample_rate"])
+def test_numbers_are_whole(setting: str) -> None:
+    with pytest.raises(TypeError):
+        opus.OggWriter(io.BytesIO(), **{setting: 1.0})
+
+
+@pytest.mark.parametrize("file", [None, 3, b"x.opus"])
+def test_what_is_no_file_is_refused(file: object) -> None:
+    with pytest.raises(TypeError, match="file: takes a path or a binary file, got"):
+        opus.OggWriter(file)
 
 
 def test_an_empty_recording_has_headers_and_an_end() -> None:

@@ -132,6 +132,30 @@ def test_working_directory_is_never_searched(libopus: opus.LibraryInfo, tmp_path
     assert "not an absolute path" in said
 
 
+@pytest.mark.parametrize("searched", [":", "/nowhere:", ".", "{0}:"])
+def test_nor_where_a_search_path_or_opuslib_leads_there(copy: str, tmp_path: Path, searched: str) -> None:
+    directory = Path(copy).parent
+    library_path = searched.format(directory / "absent")
+    package = directory / "opuslib"
+    package.mkdir()
+    (package / "__init__.py").write_text("print('imported')\n")
+    run = subprocess.run(
+        [sys.executable, "-c", SHOW.format("")],
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        env={**os.environ, "TRUNKLINE_LIBOPUS": "", "LD_LIBRARY_PATH": library_path},
+    )
+    assert run.returncode == 1
+    assert "libopus.so.0: LD_LIBRARY_PATH leads to the working directory" in run.stderr
+    assert "opuslib: it lies in the working directory" in run.stderr
+    assert "imported" not in run.stdout
+
+
+def test_path_is_not_cut_at_a_nul(copy: str) -> None:
+    assert "has a NUL" in error(SHOW.format(repr(copy + "\0/elsewhere")))
+
+
 def test_another_library_is_refused_once_one_is_in_use(copy: str, libopus: opus.LibraryInfo) -> None:
     first = f"from trunkline import opus; opus.library({libopus.path!r}); opus.library({libopus.path!r})\n"
     for other in (copy, "/nowhere/libopus.so.0"):

@@ -15,6 +15,12 @@ from trunkline.resample import Resampler
 from trunkline.track import Packetizer
 
 
+@pytest.mark.parametrize("sample_rate", [-(2**70), 3999, 2**31, 2**32 + 24000, 2**70])
+def test_impossible_rates_are_refused(sample_rate: int) -> None:
+    with pytest.raises(FormatError, match=f"4000 to 192000 Hz, got {sample_rate} Hz"):
+        Packetizer(CodecSpec("PCMU", 8000), sample_rate=sample_rate)
+
+
 @given(
     codec=st.sampled_from(["PCMU", "PCMA", "L16@8000h"]),
     ptime_ms=st.sampled_from([1, 20, 30]),

@@ -6,7 +6,7 @@ from operator import index
 cimport cython
 from cpython.mem cimport PyMem_Malloc
 
-from trunkline.errors import ConcurrentUseError, FormatError, LibraryMissingError, PayloadError
+from trunkline.errors import ConcurrentUseError, FormatError, LibraryMissingError, PacketError
 
 RATES = (8000, 12000, 16000, 24000, 48000)
 APPLICATIONS = {"voip": 2048, "audio": 2049, "lowdelay": 2051}
@@ -44,6 +44,8 @@ cdef class Library:
                 raise LibraryMissingError("this build has no copy of its own")
         else:
             reason[0] = 0
+            if "\0" in place:
+                raise LibraryMissingError(f"{place!r} has a NUL")
             if not tl_opus_open(&self.table, os.fsencode(place), reason, sizeof(reason)):
                 raise LibraryMissingError((<bytes> reason).decode(errors="replace"))
 
@@ -136,7 +138,7 @@ cdef int refuse_code(Library library, int code, object request=None) except -1:
     if request is not None:
         said = f"{request}: {said}"
     if code == INVALID_PACKET:
-        error = PayloadError(f"Opus packet: {said}")
+        error = PacketError(f"Opus packet: {said}")
     elif code == UNIMPLEMENTED:
         error = FormatError(f"{library.version} does not have this: {said}")
     else:

@@ -58,6 +58,9 @@ cdef class Decoder:
     def __repr__(self):
         return f"Decoder({self.sample_rate}, {self.channels})"
 
+    def __reduce__(self):
+        raise TypeError("a Decoder is not pickled: clone() copies it")
+
     def decode(self, packet, /, *, sample_format="s16"):
         """Decode one packet; return its PCM as bytes of "s16" or "f32".
 

@@ -54,6 +54,9 @@ cdef class Encoder:
     def __repr__(self):
         return f"Encoder({self.sample_rate}, {self.channels}, {self.application!r}, bitrate={self.bitrate})"
 
+    def __reduce__(self):
+        raise TypeError("an Encoder is not pickled: clone() copies it")
+
     def encode(self, pcm, /, *, max_bytes=None):
         """Encode one packet and return it.
 

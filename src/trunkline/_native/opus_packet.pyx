@@ -7,7 +7,7 @@ from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize, PyBytes_
 
 from trunkline._native._buffer cimport acquire_bytes
 
-from trunkline.errors import FormatError, PayloadError
+from trunkline.errors import FormatError, PacketError, PayloadError
 
 _MODES = ("silk", "hybrid", "celt")
 _BANDWIDTHS = ("narrowband", "mediumband", "wideband", "superwideband", "fullband")
@@ -50,13 +50,13 @@ class PacketInfo(NamedTuple):
 cdef int parse(const void *packet, Py_ssize_t n_bytes, tl_opus_packet *parsed) except -1:
     cdef int broken = tl_opus_packet_parse(packet, n_bytes, parsed)
     if broken:
-        raise PayloadError(
+        raise PacketError(
             f"Opus packet of {n_bytes} bytes: {_REQUIREMENTS[broken]} (RFC 6716 3.4, R{broken})")
     return 0
 
 
 def packet_info(packet, /):
-    """Say what an Opus packet holds; PayloadError when it breaks one of R1 to R7 of RFC 6716 3.4."""
+    """Say what an Opus packet holds; PacketError when it breaks one of R1 to R7 of RFC 6716 3.4."""
     cdef Py_buffer view
     cdef tl_opus_packet parsed
     acquire_bytes(packet, &view, "packet")

@@ -112,6 +112,9 @@ cdef class Resampler:
         return (f"Resampler({self.in_rate}, {self.out_rate}, channels={self.channels}, "
                 f"quality={self.quality!r}, sample_format={self.sample_format!r})")
 
+    def __reduce__(self):
+        raise TypeError("a Resampler is not pickled: clone() copies it")
+
     @property
     def delay_samples(self):
         """Samples, at out_rate, that the output is late: whole, and constant."""

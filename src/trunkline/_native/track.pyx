@@ -215,9 +215,10 @@ cdef class Packetizer:
         channels = MediaFormat(codec.name, codec.sample_rate, exact_int(channels)).channels
         self.codec = codec
         self.channels = channels
-        self.sample_rate = codec.sample_rate if sample_rate is None else exact_int(sample_rate)
-        if self.sample_rate != codec.sample_rate:
-            self.resampler = Resampler(self.sample_rate, codec.sample_rate, channels=channels)
+        sample_rate = codec.sample_rate if sample_rate is None else exact_int(sample_rate)
+        if sample_rate != codec.sample_rate:
+            self.resampler = Resampler(sample_rate, codec.sample_rate, channels=channels)
+        self.sample_rate = sample_rate
 
         cdef tl_packetizer_config config
         config.codec = find_codec(codec.name)

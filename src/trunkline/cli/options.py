@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from trunkline.formats import CodecSpec
+from trunkline.track import Packetizer
 
 __all__ = ["TRACKS", "NumberRange", "bearer_token_option", "read_address", "read_codec", "read_pairs"]
 
@@ -50,7 +51,9 @@ def read_address(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 def read_codec(ctx: click.Context, param: click.Parameter, value: str) -> CodecSpec:
     """Read a codec as the stream APIs spell it."""
     try:
-        return CodecSpec.parse(value)
+        codec = CodecSpec.parse(value)
+        Packetizer(codec)  # for its refusal of what is not encoded
+        return codec
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

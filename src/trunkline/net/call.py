@@ -1,6 +1,7 @@
 """Call: the events of one accepted media stream, as an async iterator."""
 
 import asyncio
+import logging
 from collections import deque
 from enum import IntEnum
 from typing import Final, Self
@@ -9,6 +10,7 @@ from trunkline.errors import (
     FormatError,
     LibraryMissingError,
     LocalProtocolError,
+    PacketError,
     PayloadError,
     RemoteProtocolError,
     TrunklineError,
@@ -21,6 +23,8 @@ with needs_extra("server"):
     from aiohttp import WSCloseCode, WSMsgType, web
 
 __all__ = ["CLOSE_TIMEOUT_S", "Call", "CloseCode", "StreamSocket", "peer_of"]
+
+_log = logging.getLogger(__name__)
 
 REASON_BYTES_MAX: Final = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two are the code
 CLOSE_TIMEOUT_S: Final = 2.0  # how long a peer may take to answer our close frame
@@ -69,7 +73,8 @@ class Call:
     """One media stream: iterate over it for its events, from Start to Stop.
 
     The iteration ends after Stop, when the connection is lost and when the peer breaks the protocol; in
-    the last two cases the frames that were still held back come first, and `error` says what happened.
+    the last two cases the frames that were still held back come first, and `error` says what happened. A
+    packet that is none of Opus is left out, as if it were lost.
 
     `peer` is the address of the other end.
     """
@@ -83,6 +88,7 @@ class Call:
         self._hung_up: str | None = None
         self._events: deque[Event] = deque()
         self._over = False
+        self._left_out = False
         self._taken_in_turn = 0
 
     @property
@@ -165,6 +171,10 @@ class Call:
             events = self._receiver.receive(text)
         except RemoteProtocolError as error:
             await self._fail(error, CloseCode.PROTOCOL_ERROR)
+        except PacketError as error:
+            if not self._left_out:  # one line a call: a peer may send nothing else
+                _log.warning("call from %s: a packet is left out: %s", self.peer, error)
+            self._left_out = True
         except PayloadError as error:
             await self._fail(error, CloseCode.INVALID_PAYLOAD)
         except (FormatError, LibraryMissingError) as error:

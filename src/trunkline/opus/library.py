@@ -1,11 +1,12 @@
 """Which libopus is used: where it is looked for, and what it can do."""
 
-import importlib
+import importlib.util
 import math
 import os
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from trunkline._native import opus as native
@@ -90,19 +91,32 @@ def _find(path: str | None) -> tuple[native.Library, str]:
     tried = []
     for place, name in places:
         try:
-            return native.Library(name), place
+            return _open(name), place
         except LibraryMissingError as error:
             tried.append(f"{place}: {error}" if name in (None, place) else f"{place} {name}: {error}")
     if named[1] is None:
         try:
-            return native.Library(_opuslibs()), "opuslib"
+            return _open(_opuslibs()), "opuslib"
         except Exception as error:
             tried.append(f"opuslib: {error}")
     raise LibraryMissingError(f"libopus cannot be loaded: {_CURE}. Tried {'; '.join(tried)}")
 
 
+def _open(name: str | None) -> native.Library:
+    """Load a path or a SONAME, but not by a part of LD_LIBRARY_PATH that is relative, or empty."""
+    searched = os.environ.get("LD_LIBRARY_PATH")
+    if name and searched and "/" not in name:
+        relative = [part for part in searched.replace(";", ":").split(":") if not os.path.isabs(part)]
+        if any(os.path.exists(os.path.join(part, name)) for part in relative):
+            raise LibraryMissingError("LD_LIBRARY_PATH leads to the working directory")
+    return native.Library(name)
+
+
 def _opuslibs() -> str:
     """Where opuslib has found libopus, if it is installed."""
+    spec = importlib.util.find_spec("opuslib")
+    if spec is not None and spec.origin is not None and Path(spec.origin).resolve().parents[1] == Path.cwd():
+        raise ImportError("it lies in the working directory")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # its code has one, an error under -W error
         return str(importlib.import_module("opuslib.api").libopus._name)

@@ -54,9 +54,10 @@ class OggReader(Exclusive):
     ones): they are read on, their positions too, and all these are those of the stream that the last packet
     is from, as `link` is its number. A decoder must be reset where it changes.
 
-    What is damaged is passed over: `skipped_bytes` counts what belongs to no page with a right checksum, or
-    to one that was just there; `damaged`, the packets that were not whole or are none. Positions go by the
-    pages' own and never back, so they and `lost_samples` tell what is missing. Missing tags are empty.
+    What is damaged is passed over, as is a later stream of other channels: `skipped_bytes` counts what
+    belongs to no page with a right checksum, or to one that was just there; `damaged`, the packets that were
+    not whole or are none. Positions go by the pages' own and never back, so they and `lost_samples` tell what
+    is missing. Missing tags are empty.
 
     >>> import io
     >>> from trunkline import opus
@@ -96,6 +97,7 @@ class OggReader(Exclusive):
         self._link_has_opus = False
         self._serial = -1
         self._sequence = -1
+        self._missing = False  # pages before the last one
         self._granule = -1
         self._tags_due = True
         self._audio_due = True
@@ -223,7 +225,13 @@ class OggReader(Exclusive):
             self._heads_begin = self._link_has_opus = False
         if self._link_has_opus or not page.data.startswith(HEAD):
             return False
-        header = _read_head(page.data)
+        try:
+            header = _read_head(page.data)
+        except FormatError:
+            if self.link < 0:
+                raise
+            self.damaged += 1
+            return True
         self._played += self._link_samples()
         self.channels, self.pre_skip, self.sample_rate, self.gain_db = header
         self.vendor, self.tags = "", {}
@@ -265,11 +273,12 @@ class OggReader(Exclusive):
     def _place(self, page: Page, n_samples: int) -> int:
         """Say how many samples are missing before those of a page, and go on behind them."""
         begin = max(0, page.granule - n_samples)  # too early if the last page is trimmed, or says nothing
-        if self._audio_due:  # the first page begins where it says, which need not be 0
+        if self._audio_due:
             self._audio_due = False
-            if self.link == 0:
+            if self.link > 0:
+                self._offset = self._end - begin
+            elif not self._missing:  # the first page begins where it says, which need not be 0
                 self._end = self._link_begin = begin
-            self._offset = self._end - begin
         lost = max(0, begin + self._offset - self._end)
         self._end += lost
         return lost
@@ -283,6 +292,7 @@ class OggReader(Exclusive):
         if self._part is not None and not (goes_on and page.sequence == (self._sequence + 1) & 0xFFFFFFFF):
             self.damaged += 1
             self._part = None
+        self._missing = page.sequence != (self._sequence + 1) & 0xFFFFFFFF
         self._sequence, self._granule = page.sequence, page.granule
         # The rest of a packet whose beginning is missing is passed over.
         whole = not goes_on or self._part is not None

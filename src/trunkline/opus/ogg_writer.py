@@ -4,6 +4,7 @@ import os
 import secrets
 import struct
 from collections.abc import Mapping
+from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -91,8 +92,11 @@ class OggWriter(Exclusive):
         self._file: BinaryIO
         if isinstance(file, str | os.PathLike):
             self._file, self._owns_file = open(file, "wb", buffering=0), True  # noqa: SIM115
+        elif not hasattr(file, "write"):
+            raise TypeError(f"file: takes a path or a binary file, got {type(file).__name__}")
         else:
-            file.flush()
+            if hasattr(file, "flush"):
+                file.flush()
             self._file, self._owns_file = getattr(file, "raw", file), False
         try:
             for header in (head, comments):
@@ -119,7 +123,7 @@ class OggWriter(Exclusive):
         """
         if self._closed or self._failed:
             raise ValueError(f"write to an OggWriter that {'is closed' if self._closed else 'has failed'}")
-        n_samples = packet_info(packet).samples(RATE)
+        n_samples, lost_samples = packet_info(packet).samples(RATE), index(lost_samples)
         if not 0 <= lost_samples <= GAP_MAX:
             raise ValueError(f"lost_samples: takes 0 to {GAP_MAX}, got {lost_samples}")
         data = bytes(packet)
@@ -140,6 +144,7 @@ class OggWriter(Exclusive):
         """
         if self._closed:
             return
+        trim_samples = index(trim_samples)
         if not 0 <= trim_samples <= self._last_samples:
             raise ValueError(f"trim_samples: takes 0 to {self._last_samples}, got {trim_samples}")
         self._closed = True
@@ -206,7 +211,8 @@ class OggWriter(Exclusive):
                 if n_bytes is None:
                     raise BlockingIOError("an Ogg file must be in blocking mode")
                 view = view[n_bytes:]
-            self._file.flush()
+            if hasattr(self._file, "flush"):
+                self._file.flush()
         except BaseException:
             self._failed = True
             raise
@@ -235,6 +241,7 @@ def _concealed(toc: int) -> list[tuple[bytes, int]]:
 
 
 def _opus_head(channels: int, pre_skip: int, sample_rate: int, gain_db: float) -> bytes:
+    channels, pre_skip, sample_rate = index(channels), index(pre_skip), index(sample_rate)
     if channels not in (1, 2):
         raise FormatError(f"{channels} channels: takes 1 or 2 (mapping family 0)")
     if not 0 <= pre_skip < 1 << 16:

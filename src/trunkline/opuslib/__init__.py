@@ -11,9 +11,10 @@ read past, and packets are not cut to the length of the PCM. docs/opuslib.md say
 320
 """
 
+from trunkline.opuslib import api, classes, constants, exceptions
 from trunkline.opuslib.classes import Decoder, Encoder
 from trunkline.opuslib.constants import *  # noqa: F403
-from trunkline.opuslib.constants import APPLICATION_TYPES_MAP, OK
 from trunkline.opuslib.exceptions import OpusError
 
-__all__ = ["APPLICATION_TYPES_MAP", "OK", "Decoder", "Encoder", "OpusError"]
+__all__ = ["Decoder", "Encoder", "OpusError", "api", "classes", "constants", "exceptions"]
+__all__ += constants.__all__

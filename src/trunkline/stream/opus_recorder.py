@@ -26,9 +26,10 @@ class OpusRecorder(Exclusive):
     twice, is dropped, unless it is the next in sequence: then the carrier's clock stepped back. `paths` are
     the files so far. OSError when one cannot be written.
 
+    >>> import tempfile
     >>> from trunkline.stream import OpusRecorder, StreamReceiver, StreamSender
     >>> sender, receiver = StreamSender("OPUS@16000h"), StreamReceiver(output="both")
-    >>> with OpusRecorder(getfixture("tmp_path") / "call") as recorder:
+    >>> with tempfile.TemporaryDirectory() as directory, OpusRecorder(f"{directory}/call") as recorder:
     ...     for message in sender.start() + sender.media(bytes(2 * 16000)) + sender.stop():
     ...         for event in receiver.receive(message):
     ...             recorder.write(event)

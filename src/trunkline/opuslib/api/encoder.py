@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING
 from trunkline.opuslib.api.ctl import Request
 from trunkline.opuslib.api.decoder import control
 from trunkline.opuslib.classes import Encoder
+from trunkline.opuslib.exceptions import opus_errors
 
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
 
 __all__ = ["create_state", "destroy", "encode", "encode_float", "encoder_ctl"]
 
-create_state = Encoder
+
+@opus_errors
+def create_state(fs: int, channels: int, application: int) -> Encoder:
+    """Make an encoder; `application` is one of APPLICATION_VOIP, _AUDIO and _RESTRICTED_LOWDELAY."""
+    return Encoder(fs, channels, application)
 
 
 def destroy(encoder_state: Encoder) -> None:
