@@ -15,7 +15,7 @@ from trunkline.resample import Resampler
 from trunkline.track import Packetizer
 
 
-@pytest.mark.parametrize("sample_rate", [-(2**70), 3999, 2**31, 2**32 + 24000, 2**70])
+@pytest.mark.parametrize("sample_rate", [-(2**70), -8000, 0, 3999, 192_001, 2**31, 2**32 + 24000, 2**70])
 def test_impossible_rates_are_refused(sample_rate: int) -> None:
     with pytest.raises(FormatError, match=f"4000 to 192000 Hz, got {sample_rate} Hz"):
         Packetizer(CodecSpec("PCMU", 8000), sample_rate=sample_rate)
@@ -75,12 +75,6 @@ def test_a_refused_push_leaves_the_resampler_alone() -> None:
     with pytest.raises(ValueError, match="3 bytes"):
         packetizer.push(bytes(3))
     assert packetizer.flush() == []
-
-
-@pytest.mark.parametrize("sample_rate", [0, 3999, 192_001, -8000])
-def test_impossible_rates_are_refused(sample_rate: int) -> None:
-    with pytest.raises(FormatError, match=f"got {sample_rate} Hz"):
-        Packetizer(CodecSpec.parse("PCMU"), sample_rate=sample_rate)
 
 
 def little_endian(pcm: bytes) -> bytes:
