@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trunkline.frame import Frame
     from trunkline.net import serve
     from trunkline.resample import Resampler
-    from trunkline.stream import Playout, Recorder, StreamReceiver, StreamSender
+    from trunkline.stream import Playout, Recorder, RtpReceiver, StreamReceiver, StreamSender
     from trunkline.track import Packetizer, Track
     from trunkline.wav import WavReader, WavWriter
 
@@ -45,6 +45,7 @@ __all__ = [
     "Recorder",
     "RemoteProtocolError",
     "Resampler",
+    "RtpReceiver",
     "StreamReceiver",
     "StreamSender",
     "Track",
@@ -70,6 +71,7 @@ _HOMES = {
     "serve": "net",
     "Playout": "stream",
     "Recorder": "stream",
+    "RtpReceiver": "stream",
     "StreamReceiver": "stream",
     "StreamSender": "stream",
     "WavReader": "wav",

@@ -1,6 +1,7 @@
 """Both ends of the media stream protocol, without a socket, a clock or a task of their own.
 
     messages -> StreamReceiver -> events and Frames -> Recorder -> WAV
+    RTP packets -> RtpReceiver -> the same
     PCM -> Playout (when) -> StreamSender (what) -> messages
 
 A message is one WebSocket text message; who owns the socket is above this layer.
@@ -22,6 +23,7 @@ from trunkline.stream.opus_recorder import OpusRecorder
 from trunkline.stream.playout import Playout
 from trunkline.stream.receiver import StreamReceiver
 from trunkline.stream.recorder import Recorder
+from trunkline.stream.rtp_receiver import RtpReceiver
 from trunkline.stream.sender import StreamSender
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Payload",
     "Playout",
     "Recorder",
+    "RtpReceiver",
     "Start",
     "Stop",
     "StreamReceiver",
