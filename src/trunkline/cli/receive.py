@@ -4,20 +4,23 @@ import asyncio
 import errno
 import logging
 import signal
-import ssl
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trunkline.cli.options import bearer_token_option, read_address
-from trunkline.formats import SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
+from trunkline.cli.options import bearer_token_option, read_address, read_codec
+from trunkline.formats import SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, CodecSpec
 
 if TYPE_CHECKING:
     from trunkline.cli.live import RecordingView
+    from trunkline.net import CallRecordings, RtpServer, Server
+
+    Serving = Callable[[CallRecordings], AbstractAsyncContextManager[Server | RtpServer]]
 
 __all__ = ["receive"]
 
@@ -51,6 +54,18 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     is_flag=True,
     help="Keep Opus packets as they came: NAME.inbound.opus beside NAME.wav.",
 )
+@click.option(
+    "--rtp",
+    callback=lambda ctx, param, value: read_address(ctx, param, value) if value else None,
+    metavar="HOST:PORT",
+    help="Receive RTP on this UDP port instead: one stream after the other.",
+)
+@click.option(
+    "--codec",
+    callback=lambda ctx, param, value: read_codec(ctx, param, value) if value else None,
+    metavar="NAME[@RATEh]",
+    help="What --rtp brings: PCMU, PCMA, L16@16000h, OPUS@16000h ...  [default: PCMU]",
+)
 @bearer_token_option
 @click.option("--cert", type=PEM, help="Certificate chain (PEM): serve wss instead of ws.")
 @click.option("--key", type=PEM, help="Private key of the certificate (PEM).")
@@ -69,51 +84,73 @@ def receive(
     out: Path,
     rate: int | None,
     keep_opus: bool,
+    rtp: tuple[str, int] | None,
+    codec: CodecSpec | None,
     bearer_token: str | None,
     cert: Path | None,
     key: Path | None,
     max_message_bytes: int,
     calls: int | None,
 ) -> None:
-    """Write one WAV per call: inbound left, outbound right.
+    """Write one WAV per call: inbound left, outbound right. With --rtp, one per RTP stream.
 
     Ctrl-C or SIGTERM ends it and finishes every recording. The exit code is 0, or 1 when a file could
     not be written.
     """
-    from trunkline.net.tls import is_loopback, server_context  # here, so that --help needs no aiohttp
+    from trunkline.net import serve, serve_rtp  # here, so that --help needs no aiohttp
+    from trunkline.net.tls import is_loopback, server_context
 
     if rate is not None and rate % 50:
         raise click.BadParameter(
             f"{rate}: frames of 20 ms take a multiple of 50 Hz, such as 16000", param_hint="'--rate'"
         )
-    if (cert is None) != (key is None):
-        raise click.UsageError("--cert and --key belong together: give both or neither")
-    context = server_context(cert, key) if cert and key else None
-    if context is None and not is_loopback(listen[0]):
-        click.echo("warning: without --cert and --key, audio crosses the network in the clear", err=True)
-    try:
-        code = asyncio.run(
-            _receive(listen, out, rate, keep_opus, bearer_token, context, max_message_bytes, calls)
+    host, port = listen if rtp is None else rtp
+    common: dict[str, Any] = {"sample_rate": rate, "output": "both" if keep_opus else "pcm", "n_calls": calls}
+    serving: Serving
+    if rtp is not None:
+        _refuse_beside_rtp("listen", "bearer_token", "cert", "key", "max_message_bytes")
+        serving = partial(serve_rtp, host=host, port=port, codec=codec or "PCMU", **common)
+    else:
+        if codec is not None:
+            raise click.UsageError("--codec says what --rtp brings: a WebSocket stream says so itself")
+        if (cert is None) != (key is None):
+            raise click.UsageError("--cert and --key belong together: give both or neither")
+        context = server_context(cert, key) if cert and key else None
+        if context is None and not is_loopback(host):
+            click.echo("warning: without --cert and --key, audio crosses the network in the clear", err=True)
+        serving = partial(
+            serve,
+            host=host,
+            port=port,
+            bearer_token=bearer_token,
+            ssl=context,
+            max_message_bytes=max_message_bytes,
+            **common,
         )
+    try:
+        code = asyncio.run(_receive(serving, out, calls))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise OSError(f"{listen[0]}:{listen[1]} is in use: choose another port with --listen") from error
+        option = "--listen" if rtp is None else "--rtp"
+        raise OSError(f"{host}:{port} is in use: choose another port with {option}") from error
     sys.exit(code)
 
 
+def _refuse_beside_rtp(*names: str) -> None:
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--rtp takes no --{name.replace('_', '-')}")
+
+
 async def _receive(
-    listen: tuple[str, int],
+    serving: "Serving",
     out: Path,
-    rate: int | None,
-    keep_opus: bool,
-    bearer_token: str | None,
-    context: ssl.SSLContext | None,
-    max_message_bytes: int,
     calls: int | None,
 ) -> int:
     from trunkline.cli.live import RecordingView
-    from trunkline.net import CallRecording, CallRecordings, serve
+    from trunkline.net import CallRecording, CallRecordings
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -126,19 +163,8 @@ async def _receive(
         if view.n_ended == calls:
             stop.set()
 
-    recordings = CallRecordings(out, on_start=view.started, on_end=ended)
-    serving = serve(
-        recordings,
-        *listen,
-        bearer_token=bearer_token,
-        ssl=context,
-        sample_rate=rate,
-        output="both" if keep_opus else "pcm",
-        max_message_bytes=max_message_bytes,
-        n_calls=calls,
-    )
     with _warnings_in(view):
-        async with serving as server:
+        async with serving(CallRecordings(out, on_start=view.started, on_end=ended)) as server:
             view.note(f"listening on {server.url}, recording into {out}")
             async with view:
                 await stop.wait()

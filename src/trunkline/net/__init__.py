@@ -5,6 +5,7 @@ Needs aiohttp (`pip install 'trunkline[server]'`).
 
 from trunkline.net.client import StreamResult, stream
 from trunkline.net.recording import CallRecording, CallRecordings
+from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp
 from trunkline.net.server import Call, Server, serve
 from trunkline.net.wav_source import WavSource
 
@@ -12,9 +13,12 @@ __all__ = [
     "Call",
     "CallRecording",
     "CallRecordings",
+    "RtpCall",
+    "RtpServer",
     "Server",
     "StreamResult",
     "WavSource",
     "serve",
+    "serve_rtp",
     "stream",
 ]

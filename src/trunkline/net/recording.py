@@ -12,6 +12,7 @@ from typing import Final
 from trunkline.errors import TrunklineError
 from trunkline.frame import Frame
 from trunkline.net.call import Call, CloseCode
+from trunkline.net.rtp import RtpCall
 from trunkline.stream import OpusRecorder, Recorder
 from trunkline.stream.messages import TRACKS
 
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 class CallRecording:
     """One call that is being recorded to `path`; `error` says why its file could not be written."""
 
-    def __init__(self, call: Call, path: Path) -> None:
+    def __init__(self, call: Call | RtpCall, path: Path) -> None:
         self.call = call
         self.path = path
         self.duration_ms = 0.0
@@ -56,7 +57,7 @@ class CallRecording:
 
 
 class CallRecordings:
-    """Record every call into `directory`: pass an instance to `serve` as its handler.
+    """Record every call into `directory`: pass an instance to `serve` or `serve_rtp` as its handler.
 
     A file is named after the call's and the stream's id, reduced to characters that are harmless in a
     name, and never replaces one that exists. One that cannot be written ends its call with 1011; the
@@ -76,7 +77,7 @@ class CallRecordings:
         self._on_start = on_start
         self._on_end = on_end
 
-    async def __call__(self, call: Call) -> None:
+    async def __call__(self, call: Call | RtpCall) -> None:
         ids = (call.start.call_id, call.start.stream_id)
         recording = CallRecording(call, self.directory / f"{'_'.join(map(_harmless, ids))}.wav")
         try:

@@ -124,6 +124,11 @@ class RtpReceiver(Exclusive):
         return {TRACK: replace(stats, packets=stats.packets + late, late=stats.late + late)}
 
     @property
+    def arrival_ms(self) -> float | None:
+        """When the last packet of the source came that was not out of order."""
+        return self._arrival_ms
+
+    @property
     def next_deadline_ms(self) -> float | None:
         """When `poll` has something to give, in the time of `arrival_ms`; None: not without a packet."""
         arrivals = [arrival_ms for _, _, arrival_ms in self._waiting.values() if arrival_ms is not None]

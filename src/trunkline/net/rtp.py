@@ -1,0 +1,215 @@
+"""RTP over UDP: a port whose streams are handed to a coroutine each, as `serve` does with calls."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final, Self
+
+from trunkline.errors import LocalProtocolError, TrunklineError
+from trunkline.formats import CodecSpec
+from trunkline.stream import Event, RtpReceiver, Start
+from trunkline.timeline import TrackStats
+
+__all__ = ["RtpCall", "RtpServer", "serve_rtp"]
+
+SHUTDOWN_TIMEOUT_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class RtpCall:
+    """One RTP stream: iterate over it for its events, from Start on, until its source falls silent.
+
+    `peer` is the address of the source; it cannot be told anything, so `close` only ends the iteration.
+    """
+
+    def __init__(self, peer: str, receiver: RtpReceiver) -> None:
+        self.peer = peer
+        self.error: TrunklineError | None = None
+        self._receiver = receiver
+        self._events: deque[Event] = deque()
+        self._over = False
+        self._wake = asyncio.Event()
+
+    @property
+    def start(self) -> Start:
+        """What the stream is; its `stream_id` is the SSRC."""
+        if self._receiver.start is None:
+            raise LocalProtocolError("no source yet")
+        return self._receiver.start
+
+    @property
+    def stats(self) -> dict[str, TrackStats]:
+        """Counters of the track so far."""
+        return self._receiver.stats
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._over:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        return self._events.popleft()
+
+    async def close(self, code: int = 0, reason: str = "") -> None:
+        """End the iteration; what the source sends from now on is passed over, until it falls silent."""
+        self._over = True
+        self._wake.set()
+
+    def _give(self, events: list[Event]) -> None:
+        if not self._over:
+            self._events.extend(events)
+            self._wake.set()
+
+    def _end(self) -> None:
+        self._give(self._receiver.close())
+        self._over = True
+        self._wake.set()
+
+
+Handler = Callable[[RtpCall], Coroutine[Any, Any, None]]
+
+
+class RtpServer(asyncio.DatagramProtocol):
+    """A port that takes one stream after the other; made by `serve_rtp`."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        make_receiver: Callable[[], RtpReceiver],
+        idle_ms: float,
+        n_calls: int | None,
+    ) -> None:
+        self._handler = handler
+        self._make_receiver = make_receiver
+        self._idle_ms = idle_ms
+        self._places = n_calls
+        self._receiver = make_receiver()
+        self._call: RtpCall | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self.url = ""
+
+    def datagram_received(self, data: bytes, address: tuple[Any, ...]) -> None:
+        if self._places == 0 and self._call is None:
+            return
+        events = self._receiver.receive(data, source=address[:2], arrival_ms=self._now_ms())
+        if self._call is None and self._receiver.start is not None:
+            self._call = RtpCall(f"{address[0]}:{address[1]}", self._receiver)
+            if self._places is not None:
+                self._places -= 1
+            task = self._loop.create_task(self._run(self._call))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        if self._call is not None:
+            self._call._give(events)
+            self._arm()
+
+    def error_received(self, error: Exception) -> None:
+        _log.warning("%s: %s", self.url, error)
+
+    async def close(self) -> None:
+        """Stop listening, end the stream and wait for its handler. Idempotent."""
+        self._places = 0
+        self._end_call()
+        self._transport.close()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_S)
+            if late:
+                _log.error("%d handlers did not end within %g s", len(late), SHUTDOWN_TIMEOUT_S)
+
+    async def _listen(self, host: str, port: int) -> None:
+        try:
+            self._transport, _ = await self._loop.create_datagram_endpoint(
+                lambda: self, local_addr=(host, port)
+            )
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        shown = f"[{host}]" if ":" in host else host
+        self.port = self._transport.get_extra_info("sockname")[1]
+        self.url = f"rtp://{shown}:{self.port}"
+
+    def _now_ms(self) -> float:
+        return self._loop.time() * 1000
+
+    def _arm(self) -> None:
+        """Wake up when a missing packet is waited for no longer, or the source is silent for too long."""
+        if self._timer is not None:
+            self._timer.cancel()
+        due_ms = (self._receiver.arrival_ms or 0.0) + self._idle_ms
+        if self._receiver.next_deadline_ms is not None:
+            due_ms = min(due_ms, self._receiver.next_deadline_ms)
+        self._timer = self._loop.call_at(due_ms / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        now_ms = self._now_ms()
+        if self._call is None:
+            return
+        self._call._give(self._receiver.poll(now_ms))
+        if now_ms >= (self._receiver.arrival_ms or 0.0) + self._idle_ms:
+            self._end_call()
+        else:
+            self._arm()
+
+    def _end_call(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._call is not None:
+            self._call._end()
+            self._call, self._receiver = None, self._make_receiver()
+
+    async def _run(self, call: RtpCall) -> None:
+        try:
+            await self._handler(call)
+        except Exception:
+            _log.exception("stream %s from %s: its handler raised", call.start.stream_id, call.peer)
+        await call.close()
+
+
+@asynccontextmanager
+async def serve_rtp(
+    handler: Handler,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    codec: CodecSpec | str = "PCMU",
+    channels: int = 1,
+    payload_type: int | None = None,
+    sample_rate: int | None = None,
+    frame_ms: int = 20,
+    output: str = "pcm",
+    idle_s: float = 5.0,
+    n_calls: int | None = None,
+) -> AsyncIterator[RtpServer]:
+    """Listen for RTP on a UDP port, and run `handler(call)` for each stream, one after the other.
+
+    A stream begins with the fourth packet in order of a source, and ends when nothing has come from it for
+    `idle_s`; `n_calls` are taken. `port` 0 takes a free one; the other arguments are an RtpReceiver's. On
+    leaving the block the stream ends, and its handler may finish.
+
+        async with serve_rtp(handler, "127.0.0.1", 5004, codec="PCMU") as server:
+            print(server.url)
+            await asyncio.Event().wait()
+    """
+    make_receiver = partial(
+        RtpReceiver,
+        codec,
+        channels=channels,
+        payload_type=payload_type,
+        sample_rate=sample_rate,
+        frame_ms=frame_ms,
+        output=output,
+    )
+    server = RtpServer(handler, make_receiver, idle_s * 1000, n_calls)
+    await server._listen(host, port)
+    try:
+        yield server
+    finally:
+        await server.close()
