@@ -5,13 +5,12 @@
 
 #include "plc_state.h"
 
-#define FADE_MS 60
+#define FADE_MS 70
 /* Normalised correlations up to which, and from which on, a sound is all noise and all periodic. */
 #define VOICING_NONE 0.3
 #define VOICING_FULL 0.7
 #define BACKGROUND_MAX 1000.0 /* rms, -30 dBFS: louder is no background, but nothing else was heard */
 #define BACKGROUND_BIAS 1.12  /* of the mean to the least of some 50 blocks of noise */
-#define ALIKE 0.25            /* squared correlation from which on a joint is worth bending for */
 
 /* The excitation is what linear prediction leaves of the last periods. */
 static void excite(tl_plc *plc, uint32_t channel)
@@ -43,10 +42,8 @@ static void begin_background(tl_plc *plc, uint32_t channel)
     tl_plc_synth *const background = &plc->background[channel];
     const int16_t *const quiet = tl_plc_quietest(plc);
     memset(background->past, 0, sizeof background->past);
-    if (!quiet) {
-        background->noise = 0;
+    if (!quiet || plc->background_known)
         return;
-    }
     const double rms = tl_plc_analyse(background, quiet + channel, plc->n_ms_20, plc->n_channels);
     background->noise *= rms * BACKGROUND_BIAS > BACKGROUND_MAX ? BACKGROUND_MAX / rms : BACKGROUND_BIAS;
 }
@@ -56,7 +53,7 @@ static void begin_gap(tl_plc *plc)
     int16_t mean[TL_PLC_SPAN_MAX];
     const size_t n_span = plc->n_ms_20 + plc->n_ms_15;
     tl_plc_mean(tl_plc_last(plc, n_span), n_span, plc->n_channels, mean);
-    const tl_plc_fit fit = tl_plc_search(plc, mean, n_span, false, plc->n_ms_20, plc->n_ms_5, plc->n_ms_15);
+    const tl_plc_fit fit = tl_plc_search(plc, mean, n_span, false, plc->n_ms_20, plc->n_ms_2, plc->n_ms_15);
     const double voicing = (sqrt(fit.score) - VOICING_NONE) / (VOICING_FULL - VOICING_NONE);
     plc->voicing = voicing < 0 ? 0 : voicing > 1 ? 1 : voicing;
     plc->period = (uint32_t)fit.lag;
@@ -73,6 +70,7 @@ static void begin_gap(tl_plc *plc)
         excite(plc, channel);
         begin_background(plc, channel);
     }
+    plc->background_known = tl_plc_quietest(plc) != NULL;
     plc->in_gap = true;
 }
 
@@ -83,15 +81,17 @@ static void make_sound(tl_plc *plc, uint32_t channel, double *sound, size_t n_sa
     const double noise = sqrt(1 - plc->voicing * plc->voicing) * synth->noise;
     for (size_t i = 0; i < n_samples; i++)
         sound[i] = plc->voicing * (double)excitation[i];
-    for (size_t i = 0; noise > 0 && i < n_samples; i++)
-        sound[i] += noise * tl_plc_random(synth);
+    if (noise > 0)
+        tl_plc_add_noise(synth, noise, sound, n_samples);
     tl_plc_synthesise(synth, sound, n_samples);
 }
 
 static void make_background(tl_plc_synth *synth, double *background, size_t n_samples)
 {
-    for (size_t i = 0; i < n_samples; i++)
-        background[i] = synth->noise * tl_plc_random(synth);
+    memset(background, 0, n_samples * sizeof *background);
+    if (synth->noise == 0)
+        return;
+    tl_plc_add_noise(synth, synth->noise, background, n_samples);
     tl_plc_synthesise(synth, background, n_samples);
 }
 
@@ -100,11 +100,11 @@ static void make_part(tl_plc *plc, int16_t *out, size_t n_samples)
 {
     double fade[TL_PLC_PIECE], sound[TL_PLC_PIECE] = {0}, background[TL_PLC_PIECE] = {0};
     const bool sounds = plc->fade > 0, fades = plc->n_hold == 0;
-    for (size_t i = 0; i < n_samples; i++) {
-        if (fades)
-            plc->fade = plc->fade > plc->fade_step ? plc->fade - plc->fade_step : 0;
-        fade[i] = plc->fade;
-    }
+    const double step = fades ? plc->fade_step : 0;
+    double now = plc->fade;
+    for (size_t i = 0; i < n_samples; i++)
+        fade[i] = now = now > step ? now - step : 0;
+    plc->fade = now;
     for (uint32_t channel = 0; channel < plc->n_channels; channel++) {
         if (sounds)
             make_sound(plc, channel, sound, n_samples);
@@ -123,8 +123,8 @@ static void make(tl_plc *plc, int16_t *out, size_t n_samples)
 {
     const uint32_t end = TL_PLC_PERIODS * plc->period;
     while (n_samples > 0) {
-        if (plc->at >= end) { /* one period more for every 10 ms (G.711 I.2.6) */
-            plc->periods = (uint32_t)tl_plc_min(1 + plc->n_made / plc->n_ms_10, TL_PLC_PERIODS);
+        if (plc->at >= end) { /* one period more for every 20 ms (as G.711 I.2.6 for 10) */
+            plc->periods = (uint32_t)tl_plc_min(1 + plc->n_made / plc->n_ms_20, TL_PLC_PERIODS);
             plc->at = end - plc->periods * plc->period;
         }
         size_t n_part = tl_plc_min(tl_plc_min(n_samples, TL_PLC_PIECE), end - plc->at);
@@ -158,54 +158,9 @@ void tl_plc_noise(tl_plc *plc, int16_t *out, size_t n_samples)
     tl_plc_remember(plc, out, n_samples);
 }
 
-/* By how much later in the gap's continuation than in pcm the same sound is; both are scaled. */
-static int32_t phase_of(const int16_t *pcm, const int16_t *gap, int32_t n_samples, int32_t most)
+void tl_plc_join(tl_plc *plc)
 {
-    int32_t phase = 0;
-    double best = ALIKE;
-    for (int32_t shift = -most; shift <= most; shift++) {
-        const int32_t first = shift < 0 ? -shift : 0;
-        const size_t n = (size_t)(n_samples - first);
-        const int16_t *const a = pcm + first, *const b = gap + first + shift;
-        const double product = (double)tl_plc_dot(a, b, n);
-        const double energies = (double)tl_plc_dot(a, a, n) * (double)tl_plc_dot(b, b, n);
-        if (product > 0 && product * product > best * energies) {
-            best = product * product / energies;
-            phase = shift;
-        }
-    }
-    return phase;
-}
-
-/* Write the joint: gap, which runs ahead by phase more and more in the first half. */
-static void bend(const tl_plc *plc, const int16_t *gap, int32_t phase)
-{
-    const int32_t n_channels = (int32_t)plc->n_channels, half = (int32_t)plc->n_ms_10 / 2;
-    int16_t *joint = tl_plc_joint(plc);
-    for (int32_t i = 0; i < (int32_t)plc->n_ms_10; i++) {
-        const int32_t q10 = i * 1024 + (i < half ? phase * i * 1024 / half : phase * 1024);
-        const int16_t *const at = gap + (q10 >> 10) * n_channels;
-        for (int32_t channel = 0; channel < n_channels; channel++)
-            *joint++ = tl_plc_blend(at[channel], at[channel + n_channels], (uint32_t)q10 & 1023, 1024);
-    }
-}
-
-void tl_plc_join(tl_plc *plc, const int16_t *pcm, size_t n_samples)
-{
-    int16_t gap[(TL_PLC_MAX_HZ / 1000 * 15 + 1) * TL_PLC_MAX_CHANNELS];
-    const size_t n_gap = plc->n_ms_10 + plc->n_ms_5 + 1;
-    const bool alike = plc->fade > 0 && plc->voicing > 0 && n_samples >= plc->n_ms_10;
-    make(plc, gap, n_gap);
-    int32_t phase = 0;
-    if (alike) {
-        int16_t mean[TL_PLC_MAX_HZ / 1000 * 10], gap_mean[TL_PLC_MAX_HZ / 1000 * 15 + 1];
-        tl_plc_mean(pcm, plc->n_ms_10, plc->n_channels, mean);
-        tl_plc_mean(gap, n_gap, plc->n_channels, gap_mean);
-        tl_plc_scale(mean, plc->n_ms_10);
-        tl_plc_scale(gap_mean, n_gap);
-        phase = phase_of(mean, gap_mean, (int32_t)plc->n_ms_10,
-                         (int32_t)tl_plc_min(plc->n_ms_5, plc->period / 2));
-    }
-    bend(plc, gap, phase);
-    plc->n_joint = plc->n_ms_10;
+    plc->n_joint = plc->n_ms_5;
+    make(plc, tl_plc_joint(plc), plc->n_joint);
+    plc->in_gap = false;
 }

@@ -31,9 +31,10 @@ static double levinson(const double *r, double *a)
 /* Rise to the last eighth of the block, where the sound is that has to go on, and fall. */
 static void window(int16_t *block, size_t n_samples)
 {
-    const int32_t peak = (int32_t)(n_samples - n_samples / 8), fall = (int32_t)n_samples - peak;
+    const int32_t peak = (int32_t)(n_samples - n_samples / 8);
+    const int32_t rise = (1 << 20) / peak, fall = (1 << 20) / ((int32_t)n_samples - peak);
     for (int32_t i = 0; i < (int32_t)n_samples; i++) {
-        const int32_t away = i < peak ? (peak - i) * 1024 / peak : (i - peak) * 1024 / fall; /* Q10 */
+        const int32_t away = (i < peak ? (peak - i) * rise : (i - peak) * fall) >> 10; /* of 1024 */
         block[i] = (int16_t)(block[i] * (1024 * 1024 - away * away) / (1024 * 1024));
     }
 }
@@ -60,7 +61,7 @@ double tl_plc_analyse(tl_plc_synth *synth, const int16_t *pcm, size_t n_samples,
     synth->noise = rms * sqrt(levinson(r, synth->a));
     double expansion = 1;
     for (size_t k = 0; k < TL_PLC_ORDER; k++)
-        synth->a[k] *= expansion *= 0.998;
+        synth->a[k] *= expansion *= 0.99;
     return rms;
 }
 
@@ -78,8 +79,13 @@ void tl_plc_synthesise(tl_plc_synth *synth, double *e, size_t n_samples)
     memcpy(synth->past, line + n_samples, sizeof synth->past);
 }
 
-double tl_plc_random(tl_plc_synth *synth)
+void tl_plc_add_noise(tl_plc_synth *synth, double rms, double *e, size_t n_samples)
 {
-    synth->seed = synth->seed * 1664525u + 1013904223u;
-    return (double)(int32_t)synth->seed * (1.7320508075688772 / 2147483648.0);
+    const double gain = rms * (1.7320508075688772 / 2147483648.0); /* a uniform variable's rms is 1 / sqrt(3) */
+    uint32_t seed = synth->seed;
+    for (size_t i = 0; i < n_samples; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        e[i] += gain * (int32_t)seed;
+    }
+    synth->seed = seed;
 }

@@ -20,7 +20,7 @@ static size_t history_bytes(uint32_t rate_hz, uint32_t n_channels)
 
 static size_t blocks_bytes(uint32_t rate_hz, uint32_t n_channels)
 {
-    const size_t n_samples = 2 * samples_of(rate_hz, 200) + samples_of(rate_hz, 100);
+    const size_t n_samples = 2 * samples_of(rate_hz, 200) + samples_of(rate_hz, 50);
     return (n_samples * n_channels * sizeof(int16_t) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
@@ -107,12 +107,14 @@ static void end_block(tl_plc *plc)
         plc->quietest[second] = plc->block_level;
         memcpy(tl_plc_quiet(plc, second), tl_plc_last(plc, plc->n_ms_20),
                (size_t)plc->n_ms_20 * plc->n_channels * sizeof(int16_t));
+        plc->background_known = false;
     }
     plc->n_heard += plc->n_heard < HEARD_BLOCKS;
     if (++plc->n_blocks == WINDOW_BLOCKS) {
         plc->n_blocks = 0;
         plc->second = second ^= 1;
         plc->quietest[second] = UINT64_MAX;
+        plc->background_known = false;
     }
     plc->block_level = 0;
     plc->block_filled = 0;
@@ -133,7 +135,7 @@ const int16_t *tl_plc_quietest(const tl_plc *plc)
 
 static void cross_fade(tl_plc *plc, int16_t *pcm, size_t n_samples)
 {
-    const uint32_t n_channels = plc->n_channels, whole = plc->n_ms_10;
+    const uint32_t n_channels = plc->n_channels, whole = plc->n_ms_5;
     n_samples = tl_plc_min(n_samples, plc->n_joint);
     const int16_t *from = tl_plc_joint(plc) + (size_t)(whole - plc->n_joint) * n_channels;
     for (size_t i = 0; i < n_samples; i++, plc->n_joint--) {
@@ -144,10 +146,8 @@ static void cross_fade(tl_plc *plc, int16_t *pcm, size_t n_samples)
 
 void tl_plc_play(tl_plc *plc, int16_t *pcm, size_t n_samples)
 {
-    if (plc->in_gap && n_samples > 0) {
-        tl_plc_join(plc, pcm, n_samples);
-        plc->in_gap = false;
-    }
+    if (plc->in_gap && n_samples > 0)
+        tl_plc_join(plc);
     if (plc->n_joint > 0)
         cross_fade(plc, pcm, n_samples);
     while (n_samples > 0) {

@@ -32,6 +32,7 @@ struct tl_plc {
     uint32_t n_heard; /* blocks; stops at what is enough */
     uint32_t second;  /* of quietest: this one */
     uint64_t quietest[2];
+    bool background_known; /* the synths are of the quietest */
 
     bool in_gap;
     uint32_t period;
@@ -50,7 +51,7 @@ struct tl_plc {
 /* What lies behind the struct. Offsets, not pointers, so that a copy is a state of its own. */
 int16_t *tl_plc_history(const tl_plc *plc);             /* 2 n_history, interleaved */
 int16_t *tl_plc_quiet(const tl_plc *plc, uint32_t which); /* n_ms_20, interleaved */
-int16_t *tl_plc_joint(const tl_plc *plc);               /* n_ms_10, interleaved */
+int16_t *tl_plc_joint(const tl_plc *plc);                 /* n_ms_5, interleaved */
 float *tl_plc_excitation(const tl_plc *plc, uint32_t channel); /* PERIODS x n_ms_15 */
 /* The last n_samples that were played; zeros came before the first. */
 const int16_t *tl_plc_last(const tl_plc *plc, size_t n_samples);
@@ -60,8 +61,8 @@ const int16_t *tl_plc_quietest(const tl_plc *plc);
 /* Sum of magnitudes. */
 uint64_t tl_plc_level(const int16_t *pcm, size_t n_items);
 
-/* conceal.c: write the next n_samples of the gap, or end it: make the joint to pcm. */
-void tl_plc_join(tl_plc *plc, const int16_t *pcm, size_t n_samples);
+/* conceal.c: end the gap; what it would have gone on with is the joint. */
+void tl_plc_join(tl_plc *plc);
 
 /* lpc.c: one channel of interleaved pcm, at most 20 ms. Sets a and noise, the rms of what a would leave of it;
  * returns the rms of pcm. */
@@ -69,7 +70,8 @@ double tl_plc_analyse(tl_plc_synth *synth, const int16_t *pcm, size_t n_samples,
 /* Filter e in place; n_samples <= TL_PLC_PIECE. */
 #define TL_PLC_PIECE 96
 void tl_plc_synthesise(tl_plc_synth *synth, double *e, size_t n_samples);
-double tl_plc_random(tl_plc_synth *synth); /* rms 1 */
+/* White, uniform. */
+void tl_plc_add_noise(tl_plc_synth *synth, double rms, double *e, size_t n_samples);
 
 /* pitch.c: */
 typedef struct tl_plc_fit {
@@ -92,13 +94,11 @@ static inline size_t tl_plc_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Without a branch: signs are not to be predicted. */
 static inline int16_t tl_plc_round(double value)
 {
-    if (value >= 32767.0)
-        return 32767;
-    if (value <= -32768.0)
-        return -32768;
-    return (int16_t)(int32_t)(value < 0 ? value - 0.5 : value + 0.5);
+    const double above = value + 32768.5, capped = above < 65535.5 ? above : 65535.0;
+    return (int16_t)((int32_t)(capped > 0 ? capped : 0) - 32768);
 }
 
 /* From a to b: part of whole. */

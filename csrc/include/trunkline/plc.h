@@ -24,8 +24,8 @@ tl_plc *tl_plc_init(void *mem, uint32_t rate_hz, uint32_t n_channels);
 /* As if nothing had been played. */
 void tl_plc_reset(tl_plc *plc);
 
-/* Play good audio: remember it. After a gap its first 10 ms are cross-faded, in place, from what the gap would have
- * gone on with, which is bent in time so that both are in phase; the length never changes. */
+/* Play good audio: remember it. After a gap its first 5 ms are cross-faded, in place, from what the gap would have
+ * gone on with; the length never changes. */
 void tl_plc_play(tl_plc *plc, int16_t *pcm, size_t n_samples);
 
 /* Make n_samples in place of audio that is lost: the last pitch period goes on, and what has no pitch as noise of

@@ -42,7 +42,7 @@ cdef class Plc:
         PyMem_Free(self.state)
 
     def play(self, pcm, /):
-        """Play good audio; return it as it is heard: after a gap its first 10 ms are cross-faded."""
+        """Play good audio; return it as it is heard: after a gap its first 5 ms are cross-faded."""
         out = self.copy_of(pcm, 0)
         tl_plc_play(self.state, <int16_t *> PyBytes_AsString(out), self.samples_in(out))
         return out
