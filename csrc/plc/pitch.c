@@ -5,6 +5,8 @@
 
 #define SCALED_MAX 2047
 #define DOT_BLOCK 256
+#define LAGS_MAX 200 /* 12.5 ms at less than 16 kHz, by the slowest decimation */
+#define CANDIDATES 3 /* peaks of the coarse search that are looked at: decimation may favour the wrong one */
 
 void tl_plc_mean(const int16_t *pcm, size_t n_samples, size_t n_channels, int16_t *mean)
 {
@@ -62,45 +64,79 @@ static size_t decimate(const int16_t *in, size_t n_samples, size_t n_each, int16
     return n_out;
 }
 
-static tl_plc_fit best_of(const int16_t *x, size_t n_samples, bool from_first, size_t window, size_t shortest,
-                          size_t longest)
-{
+/* Windows of a signal that are to be compared. */
+typedef struct seen {
+    const int16_t *x;
+    size_t n_samples, window;
+    bool from_first;
     int64_t energy[TL_PLC_SPAN_MAX + 1]; /* before each sample */
-    energy[0] = 0;
-    for (size_t i = 0; i < n_samples; i++)
-        energy[i + 1] = energy[i] + x[i] * x[i];
+} seen;
 
-    tl_plc_fit best = {shortest, 0};
-    for (size_t lag = shortest; lag <= longest && lag < n_samples; lag++) {
-        const size_t n = tl_plc_min(window, n_samples - lag), first = from_first ? 0 : n_samples - n - lag;
-        const int64_t product = tl_plc_dot(x + first, x + first + lag, n);
-        if (product <= 0)
-            continue;
-        const double energies = (double)(energy[first + n] - energy[first])
-                                * (double)(energy[first + lag + n] - energy[first + lag]);
-        const double score = (double)product * (double)product / energies;
-        if (score > best.score)
-            best = (tl_plc_fit){lag, score};
+static void see(seen *s, const int16_t *x, size_t n_samples, bool from_first, size_t window)
+{
+    s->x = x;
+    s->n_samples = n_samples;
+    s->window = window;
+    s->from_first = from_first;
+    int64_t energy = s->energy[0] = 0;
+    for (size_t i = 0; i < n_samples; i++)
+        s->energy[i + 1] = energy += x[i] * x[i];
+}
+
+static double score_at(const seen *s, size_t lag)
+{
+    if (lag >= s->n_samples)
+        return 0;
+    const size_t n = tl_plc_min(s->window, s->n_samples - lag);
+    const size_t first = s->from_first ? 0 : s->n_samples - n - lag, second = first + lag;
+    const int64_t product = tl_plc_dot(s->x + first, s->x + second, n);
+    if (product <= 0)
+        return 0;
+    const double energies = (double)(s->energy[first + n] - s->energy[first])
+                            * (double)(s->energy[second + n] - s->energy[second]);
+    return (double)product * (double)product / energies;
+}
+
+/* Improve best by the lags from shortest to longest. */
+static void look(const seen *s, size_t shortest, size_t longest, tl_plc_fit *best)
+{
+    for (size_t lag = shortest; lag <= longest; lag++) {
+        const double score = score_at(s, lag);
+        if (score > best->score)
+            *best = (tl_plc_fit){lag, score};
     }
-    return best;
 }
 
 tl_plc_fit tl_plc_search(const tl_plc *plc, int16_t *mean, size_t n_samples, bool from_first, size_t window,
                          size_t shortest, size_t longest)
 {
+    tl_plc_fit best = {shortest, 0};
+    seen fine, coarse;
     tl_plc_scale(mean, n_samples);
+    see(&fine, mean, n_samples, from_first, window);
     /* To 4 kHz, or 8 kHz where there is more than speech's lower half to go by. */
     const size_t n_each = plc->rate_hz < 16000 ? plc->rate_hz / 4000 : plc->rate_hz / 8000;
-    if (n_each > 1) {
-        int16_t coarse[TL_PLC_SPAN_MAX / 2];
-        /* Cut so that the fixed window starts, or ends, at a whole one. */
-        const size_t n_cut = from_first ? 0 : n_samples % n_each;
-        const size_t n_coarse = decimate(mean + n_cut, n_samples - n_cut, n_each, coarse);
-        const size_t lag = n_each * best_of(coarse, n_coarse, from_first, window / n_each, shortest / n_each,
-                                            longest / n_each).lag;
-        if (lag > shortest + n_each)
-            shortest = lag - n_each;
-        longest = tl_plc_min(longest, lag + n_each);
+    if (n_each == 1) {
+        look(&fine, shortest, longest, &best);
+        return best;
     }
-    return best_of(mean, n_samples, from_first, window, shortest, longest);
+    int16_t decimated[TL_PLC_SPAN_MAX / 2];
+    /* Cut so that the fixed window starts, or ends, at a whole one. */
+    const size_t n_cut = from_first ? 0 : n_samples % n_each;
+    const size_t n_decimated = decimate(mean + n_cut, n_samples - n_cut, n_each, decimated);
+    see(&coarse, decimated, n_decimated, from_first, window / n_each);
+
+    double scores[LAGS_MAX + 2] = {0}; /* one more at each end */
+    const size_t first = shortest / n_each, n_lags = longest / n_each - first + 1;
+    for (size_t i = 0; i < n_lags; i++)
+        scores[i + 1] = score_at(&coarse, first + i);
+    for (int candidate = 0; candidate < CANDIDATES; candidate++) {
+        size_t at = 1;
+        for (size_t i = 2; i <= n_lags; i++)
+            at = scores[i] > scores[at] ? i : at;
+        const size_t lag = (first + at - 1) * n_each;
+        look(&fine, lag > shortest + n_each ? lag - n_each : shortest, tl_plc_min(longest, lag + n_each), &best);
+        scores[at - 1] = scores[at] = scores[at + 1] = 0;
+    }
+    return best;
 }

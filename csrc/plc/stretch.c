@@ -54,7 +54,7 @@ size_t tl_plc_expand(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most)
     const size_t longest = tl_plc_min(most, plc->n_ms_15);
     const size_t n_seen = tl_plc_min(n_samples, plc->n_ms_20);
     size_t lag = longest;
-    if (!is_low(plc, pcm, n_seen)) {
+    if (!is_low(plc, pcm, n_seen) || !is_low(plc, tl_plc_last(plc, longest), longest)) {
         if (longest < plc->n_ms_2)
             return 0;
         int16_t mean[TL_PLC_SPAN_MAX];
