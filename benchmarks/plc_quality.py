@@ -1,8 +1,8 @@
 """How lost packets sound: PESQ and log-spectral distance of concealment beside what is done without it.
 
-`python benchmarks/plc_quality.py` prints the table for synthetic talkers; a directory of spoken WAV files as its
-argument (Debian's alsa-utils has some in /usr/share/sounds/alsa) adds them. Packets of 20 ms are lost at random,
-or in bursts (Gilbert's model: 30 ms more on average follow a first loss).
+`python benchmarks/plc_quality.py` prints the table for synthetic talkers; a directory of spoken WAV files as
+its argument (Debian's alsa-utils has some in /usr/share/sounds/alsa) adds them. Packets of 20 ms are lost at
+random, or in bursts (Gilbert's model: 2.5 packets long in the mean).
 """
 
 import sys

@@ -13,7 +13,8 @@
 
 typedef enum work { COPY, PLAY, FIRST, LATER, RESUME, NOISE, COMPRESS, EXPAND, WORKS } work;
 
-static const char *const names[WORKS] = {"memcpy", "play", "conceal", "go on", "resume", "noise", "compress", "expand"};
+static const char *const names[WORKS] = {"memcpy", "play",  "conceal",  "go on",
+                                         "resume", "noise", "compress", "expand"};
 static const uint32_t rates[] = {8000, 16000, 24000, 48000};
 static int16_t voice[PACKETS][SAMPLES_MAX], pcm[2 * SAMPLES_MAX];
 static uint64_t rounds[ROUNDS];

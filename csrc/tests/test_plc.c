@@ -1,5 +1,5 @@
-/* The concealment stage at many rates: the same samples however they are asked for, exact lengths, no signal that it
- * cannot take, whole periods in and out. */
+/* The concealment stage at many rates: the same samples however they are asked for, exact lengths, no signal that
+ * it cannot take, whole periods in and out. */
 #include <math.h>
 
 #include "check.h"
@@ -200,6 +200,26 @@ static int16_t periodic(size_t i, size_t period, bool sine)
     return (int16_t)(12000 * exp(-9.0 * (double)at / (double)period) * cos((double)at));
 }
 
+/* Of slow noise that is clipped, what is made would go beyond full scale; it stays there, without a jump. */
+static void test_no_wrap(void)
+{
+    int16_t out[160];
+    for (int round = 0; round < 200; round++) {
+        tl_plc *plc = plc_new(8000, 1);
+        double value = 0;
+        for (size_t i = 0; i < 800; i++) {
+            value += 0.05 * (1.5e6 * ((double)(next() & 0xFFFF) / 65536 - 0.5) - value);
+            signal[i] = (int16_t)(value > 32767 ? 32767 : value < -32768 ? -32768 : value);
+        }
+        tl_plc_play(plc, signal, 800);
+        tl_plc_conceal(plc, out, 160);
+        int16_t before = signal[799];
+        for (size_t i = 0; i < 160; before = out[i++])
+            CHECK(abs(out[i] - before) < 55000);
+        free(plc);
+    }
+}
+
 /* What has a period has it still, to the sample, after a whole number of periods more or less. */
 static void test_periods(uint32_t rate_hz, bool sine)
 {
@@ -258,6 +278,7 @@ int main(void)
         test_copy_and_reset(formats[i][0], formats[i][1]);
     }
     test_saturation();
+    test_no_wrap();
     for (int sine = 0; sine < 2; sine++) {
         test_periods(8000, sine);
         test_periods(16000, sine);

@@ -1,4 +1,4 @@
-"""Concealment, comfort noise and stretching: what is heard at the joints, at which level, and how well (PESQ)."""
+"""Concealment, comfort noise and stretching: heard at the joints, measured in level, judged by PESQ."""
 
 import numpy as np
 import numpy.typing as npt
@@ -206,7 +206,7 @@ def test_stretching_is_bounded_and_has_no_click(
 @pytest.mark.parametrize("rate_hz", [8000, 16000])
 @pytest.mark.parametrize("loss", list(plc_quality.LOSSES))
 def test_better_than_silence_and_repetition(rate_hz: int, loss: str) -> None:
-    """PESQ (P.862, P.862.2) of synthetic talkers in a quiet room: 0.3 above silence, never below repetition."""
+    """By PESQ (P.862) of synthetic talkers in a quiet room: 0.3 above silence, never below repetition."""
     figures = plc_quality.judge(list(plc_quality.talkers(rate_hz)), rate_hz, loss)
     (ours, our_distance), (silence, distance) = figures["trunkline"], figures["silence"]
     assert ours >= silence + 0.3

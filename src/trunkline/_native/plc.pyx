@@ -28,7 +28,8 @@ cdef class Plc:
     def __cinit__(self, sample_rate, channels=1):
         sample_rate, channels = index(sample_rate), index(channels)
         if not TL_PLC_MIN_HZ <= sample_rate <= TL_PLC_MAX_HZ:
-            raise FormatError(f"sample rate: takes {TL_PLC_MIN_HZ} to {TL_PLC_MAX_HZ} Hz, got {sample_rate} Hz")
+            raise FormatError(
+                f"sample rate: takes {TL_PLC_MIN_HZ} to {TL_PLC_MAX_HZ} Hz, got {sample_rate} Hz")
         if not 1 <= channels <= TL_PLC_MAX_CHANNELS:
             raise FormatError(f"channels: takes 1 to {TL_PLC_MAX_CHANNELS}, got {channels}")
         self.sample_rate = sample_rate
@@ -60,7 +61,7 @@ cdef class Plc:
         return out
 
     def compress(self, pcm, most):
-        """Return `pcm`, which is to be played next, without a period of at most `most` samples, or as it was."""
+        """Return `pcm`, to be played next, without a period of at most `most` samples, or as it was."""
         cdef size_t limit = count(most, "most")
         out = self.copy_of(pcm, 0)
         n_samples = self.samples_in(out)
@@ -68,7 +69,7 @@ cdef class Plc:
         return out[:n_samples * 2 * self.channels]
 
     def expand(self, pcm, most):
-        """Return `pcm`, which is to be played next, with a period of at most `most` samples more, or as it was."""
+        """Return `pcm`, to be played next, with a period of at most `most` samples more, or as it was."""
         cdef size_t limit = count(most, "most")
         out = self.copy_of(pcm, limit)
         n_samples = self.samples_in(out) - limit
@@ -97,7 +98,8 @@ cdef class Plc:
         acquire_s16(pcm, &view, "pcm")
         try:
             if view.len % (2 * self.channels):
-                raise ValueError(f"pcm: {view.len} bytes is not a whole number of samples of {self.channels} channels")
+                raise ValueError(
+                    f"pcm: {view.len} bytes is not a whole number of samples of {self.channels} channels")
             out = PyBytes_FromStringAndSize(NULL, view.len + <Py_ssize_t> n_more * 2 * self.channels)
             memcpy(PyBytes_AsString(out), view.buf, <size_t> view.len)
             return out
