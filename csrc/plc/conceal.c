@@ -123,7 +123,7 @@ static void make(tl_plc *plc, int16_t *out, size_t n_samples)
 {
     const uint32_t end = TL_PLC_PERIODS * plc->period;
     while (n_samples > 0) {
-        if (plc->at >= end) { /* one period more for every 20 ms (as G.711 I.2.6 for 10) */
+        if (plc->at >= end) { /* a period more after 20 and 40 ms; G.711 Appendix I after 10 and 20 */
             plc->periods = (uint32_t)tl_plc_min(1 + plc->n_made / plc->n_ms_20, TL_PLC_PERIODS);
             plc->at = end - plc->periods * plc->period;
         }

@@ -7,7 +7,7 @@
 #include "trunkline/plc.h"
 
 #define TL_PLC_ORDER 12     /* of linear prediction */
-#define TL_PLC_PERIODS 3    /* that are repeated in the end (G.711 I.2.6) */
+#define TL_PLC_PERIODS 3    /* that are repeated in the end (G.711 Appendix I) */
 #define TL_PLC_SPAN_MS 35   /* that a pitch search sees at most: a window of 20 ms, a lag of 15 */
 #define TL_PLC_SPAN_MAX (TL_PLC_MAX_HZ / 1000 * TL_PLC_SPAN_MS + 8)
 
