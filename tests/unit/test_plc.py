@@ -128,6 +128,28 @@ def test_noise_is_as_loud_as_the_background(rate_hz: int, level: float, seed: in
     assert abs(20 * np.log10(rms(settled) / level)) < 2
 
 
+@given(rates, st.floats(100, 390), st.floats(0, 60))
+def test_a_loss_is_held_and_fades_to_the_background(rate_hz: int, frequency_hz: float, level: float) -> None:
+    """Whole for 10 ms, half at 45 ms, the background alone from 80 ms on."""
+    ms, plc = rate_hz // 1000, Plc(rate_hz)
+    plc.play(noise(rate_hz // 2, level))
+    loud = sine(rate_hz, frequency_hz, 0.1)
+    plc.play(loud)
+    made = samples(plc.conceal(400 * ms))
+    assert rms(made[: 10 * ms]) == pytest.approx(rms(loud), rel=0.25)
+    assert rms(made[35 * ms : 55 * ms]) == pytest.approx(rms(loud) / 2, rel=0.3)
+    assert rms(made[80 * ms :]) <= 1.3 * level + 1
+
+
+def test_a_silent_channel_stays_silent() -> None:
+    voice = samples(speech_like(1, 8000))[:4000]
+    plc = Plc(8000, 2)
+    plc.play(np.stack([voice, np.zeros_like(voice)], axis=1))
+    made = samples(plc.conceal(800) + plc.noise(800)).reshape(-1, 2)
+    assert made[:, 0].any()
+    assert not made[:, 1].any()
+
+
 def test_noise_has_the_spectrum_of_the_background() -> None:
     """Low-pass noise stays so: the upper half of the band is as much weaker, within 6 dB."""
     background = np.convolve(noise(16000, 300), np.hamming(9) / np.hamming(9).sum(), "same").astype(np.int16)
