@@ -57,7 +57,6 @@ static void begin_gap(tl_plc *plc)
     const double voicing = (sqrt(fit.score) - VOICING_NONE) / (VOICING_FULL - VOICING_NONE);
     plc->voicing = voicing < 0 ? 0 : voicing > 1 ? 1 : voicing;
     plc->period = (uint32_t)fit.lag;
-    plc->periods = 1;
     plc->at = (TL_PLC_PERIODS - 1) * plc->period;
     plc->n_made = 0;
     plc->n_hold = plc->n_ms_10;
@@ -124,8 +123,8 @@ static void make(tl_plc *plc, int16_t *out, size_t n_samples)
     const uint32_t end = TL_PLC_PERIODS * plc->period;
     while (n_samples > 0) {
         if (plc->at >= end) { /* a period more after 20 and 40 ms; G.711 Appendix I after 10 and 20 */
-            plc->periods = (uint32_t)tl_plc_min(1 + plc->n_made / plc->n_ms_20, TL_PLC_PERIODS);
-            plc->at = end - plc->periods * plc->period;
+            const size_t periods = tl_plc_min(1 + plc->n_made / plc->n_ms_20, TL_PLC_PERIODS);
+            plc->at = end - (uint32_t)periods * plc->period;
         }
         size_t n_part = tl_plc_min(tl_plc_min(n_samples, TL_PLC_PIECE), end - plc->at);
         if (plc->n_hold > 0)
@@ -136,26 +135,28 @@ static void make(tl_plc *plc, int16_t *out, size_t n_samples)
     }
 }
 
-void tl_plc_conceal(tl_plc *plc, int16_t *out, size_t n_samples)
+static void fill(tl_plc *plc, int16_t *out, size_t n_samples, bool lost)
 {
     if (n_samples == 0)
         return;
     if (!plc->in_gap)
         begin_gap(plc);
+    if (!lost) {
+        plc->n_hold = 0;
+        plc->fade_step = 1.0 / plc->n_ms_10;
+    }
     make(plc, out, n_samples);
     tl_plc_remember(plc, out, n_samples);
 }
 
+void tl_plc_conceal(tl_plc *plc, int16_t *out, size_t n_samples)
+{
+    fill(plc, out, n_samples, true);
+}
+
 void tl_plc_noise(tl_plc *plc, int16_t *out, size_t n_samples)
 {
-    if (n_samples == 0)
-        return;
-    if (!plc->in_gap)
-        begin_gap(plc);
-    plc->n_hold = 0;
-    plc->fade_step = 1.0 / plc->n_ms_10;
-    make(plc, out, n_samples);
-    tl_plc_remember(plc, out, n_samples);
+    fill(plc, out, n_samples, false);
 }
 
 void tl_plc_join(tl_plc *plc)

@@ -5,7 +5,7 @@
 
 #define SCALED_MAX 2047
 #define DOT_BLOCK 256
-#define LAGS_MAX 200 /* 12.5 ms at less than 16 kHz, by the slowest decimation */
+#define LAGS_MAX 200 /* 12.5 ms at 12 kHz, which no decimation leaves more than */
 #define CANDIDATES 3 /* peaks of the coarse search that are looked at: decimation may favour the wrong one */
 
 void tl_plc_mean(const int16_t *pcm, size_t n_samples, size_t n_channels, int16_t *mean)

@@ -30,14 +30,16 @@ size_t tl_plc_size(uint32_t rate_hz, uint32_t n_channels)
            + TL_PLC_PERIODS * samples_of(rate_hz, 150) * n_channels * sizeof(float);
 }
 
-int16_t *tl_plc_quiet(const tl_plc *plc, uint32_t which)
+/* What lies behind the struct is found by offsets, not by pointers: a copy is a state of its own. The quietest
+ * blocks come first, then the joint, the excitation, and the history with room for as much again. */
+static int16_t *quiet_of(const tl_plc *plc, uint32_t which)
 {
     return (int16_t *)(void *)((char *)plc + sizeof *plc) + (size_t)which * plc->n_ms_20 * plc->n_channels;
 }
 
 int16_t *tl_plc_joint(const tl_plc *plc)
 {
-    return tl_plc_quiet(plc, 2);
+    return quiet_of(plc, 2);
 }
 
 float *tl_plc_excitation(const tl_plc *plc, uint32_t channel)
@@ -46,7 +48,7 @@ float *tl_plc_excitation(const tl_plc *plc, uint32_t channel)
     return (float *)(void *)base + (size_t)channel * TL_PLC_PERIODS * plc->n_ms_15;
 }
 
-int16_t *tl_plc_history(const tl_plc *plc)
+static int16_t *history_of(const tl_plc *plc)
 {
     return (int16_t *)(void *)tl_plc_excitation(plc, plc->n_channels);
 }
@@ -79,12 +81,12 @@ void tl_plc_reset(tl_plc *plc)
 
 const int16_t *tl_plc_last(const tl_plc *plc, size_t n_samples)
 {
-    return tl_plc_history(plc) + (plc->n_played - n_samples) * plc->n_channels;
+    return history_of(plc) + (plc->n_played - n_samples) * plc->n_channels;
 }
 
 void tl_plc_remember(tl_plc *plc, const int16_t *pcm, size_t n_samples)
 {
-    int16_t *const history = tl_plc_history(plc);
+    int16_t *const history = history_of(plc);
     const size_t n_channels = plc->n_channels, n_history = plc->n_history;
     if (n_samples > n_history) {
         pcm += (n_samples - n_history) * n_channels;
@@ -105,7 +107,7 @@ static void end_block(tl_plc *plc)
     uint32_t second = plc->second;
     if (plc->block_level < plc->quietest[second]) {
         plc->quietest[second] = plc->block_level;
-        memcpy(tl_plc_quiet(plc, second), tl_plc_last(plc, plc->n_ms_20),
+        memcpy(quiet_of(plc, second), tl_plc_last(plc, plc->n_ms_20),
                (size_t)plc->n_ms_20 * plc->n_channels * sizeof(int16_t));
         plc->background_known = false;
     }
@@ -130,7 +132,7 @@ uint64_t tl_plc_level(const int16_t *pcm, size_t n_items)
 
 const int16_t *tl_plc_quietest(const tl_plc *plc)
 {
-    return plc->n_heard < HEARD_BLOCKS ? NULL : tl_plc_quiet(plc, plc->quietest[1] < plc->quietest[0]);
+    return plc->n_heard < HEARD_BLOCKS ? NULL : quiet_of(plc, plc->quietest[1] < plc->quietest[0]);
 }
 
 static void cross_fade(tl_plc *plc, int16_t *pcm, size_t n_samples)

@@ -25,7 +25,7 @@ struct tl_plc {
     uint32_t n_history; /* samples that are looked back on at most; room is for twice as many */
     uint32_t n_played;  /* in that room */
 
-    /* Minimum statistics: the quietest block of this second, and of the one before. */
+    /* Minimum statistics: the quietest block of 20 ms of this second, and of the one before. */
     uint64_t block_level; /* sum of magnitudes so far */
     uint32_t block_filled;
     uint32_t n_blocks;
@@ -36,7 +36,6 @@ struct tl_plc {
 
     bool in_gap;
     uint32_t period;
-    uint32_t periods; /* that are repeated now */
     uint32_t at;      /* in the excitation */
     uint32_t n_made;  /* since the gap began; stops at UINT32_MAX */
     uint32_t n_hold;  /* samples before the fade begins */
@@ -48,10 +47,7 @@ struct tl_plc {
     tl_plc_synth sound[TL_PLC_MAX_CHANNELS], background[TL_PLC_MAX_CHANNELS];
 };
 
-/* What lies behind the struct. Offsets, not pointers, so that a copy is a state of its own. */
-int16_t *tl_plc_history(const tl_plc *plc);             /* 2 n_history, interleaved */
-int16_t *tl_plc_quiet(const tl_plc *plc, uint32_t which); /* n_ms_20, interleaved */
-int16_t *tl_plc_joint(const tl_plc *plc);                 /* n_ms_5, interleaved */
+int16_t *tl_plc_joint(const tl_plc *plc);                      /* n_ms_5, interleaved */
 float *tl_plc_excitation(const tl_plc *plc, uint32_t channel); /* PERIODS x n_ms_15 */
 /* The last n_samples that were played; zeros came before the first. */
 const int16_t *tl_plc_last(const tl_plc *plc, size_t n_samples);
@@ -67,20 +63,20 @@ void tl_plc_join(tl_plc *plc);
 /* lpc.c: one channel of interleaved pcm, at most 20 ms. Sets a and noise, the rms of what a would leave of it;
  * returns the rms of pcm. */
 double tl_plc_analyse(tl_plc_synth *synth, const int16_t *pcm, size_t n_samples, size_t n_channels);
-/* Filter e in place; n_samples <= TL_PLC_PIECE. */
 #define TL_PLC_PIECE 96
+/* Filter e in place; n_samples <= TL_PLC_PIECE. */
 void tl_plc_synthesise(tl_plc_synth *synth, double *e, size_t n_samples);
 /* White, uniform. */
 void tl_plc_add_noise(tl_plc_synth *synth, double rms, double *e, size_t n_samples);
 
-/* pitch.c: */
+/* pitch.c */
 typedef struct tl_plc_fit {
     size_t lag;
     double score; /* square of the normalised correlation; 0 when that is negative */
 } tl_plc_fit;
 /* The mean of the channels. */
 void tl_plc_mean(const int16_t *pcm, size_t n_samples, size_t n_channels, int16_t *mean);
-/* Scale to 11 bits, so that 256 products fit into 31. */
+/* Scale down to 11 bits and a sign, so that sums of 256 products fit into 32. */
 void tl_plc_scale(int16_t *mean, size_t n_samples);
 /* Sum of products of what tl_plc_scale has scaled. */
 int64_t tl_plc_dot(const int16_t *a, const int16_t *b, size_t n_samples);

@@ -17,7 +17,7 @@
 
 typedef struct tl_plc tl_plc;
 
-/* 0.1 MB at most; about 7 KiB for 8 kHz mono. */
+/* 7 KiB for 8 kHz mono, 26 KiB for 48 kHz mono, 180 KiB at most. */
 size_t tl_plc_size(uint32_t rate_hz, uint32_t n_channels);
 /* mem has tl_plc_size bytes and is aligned for max_align_t. The state may be copied by memcpy. */
 tl_plc *tl_plc_init(void *mem, uint32_t rate_hz, uint32_t n_channels);
