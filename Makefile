@@ -60,6 +60,8 @@ bench: build
 	cmake --preset release >/dev/null && cmake --build --preset release >/dev/null
 	python benchmarks/bench_opus.py
 	build/c-release/csrc/bench_g711
+	build/c-release/csrc/bench_plc
+	python benchmarks/plc_quality.py
 
 soak: ctest
 	TRUNKLINE_EXAMPLES=1000000 build/c-sanitize/csrc/test_opus
