@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from trunkline.formats import CodecSpec, MediaFormat
     from trunkline.frame import Frame
+    from trunkline.jitter import JitterBuffer
     from trunkline.net import serve
     from trunkline.resample import Resampler
     from trunkline.stream import Playout, Recorder, RtpReceiver, StreamReceiver, StreamSender
@@ -34,6 +35,7 @@ __all__ = [
     "ConcurrentUseError",
     "FormatError",
     "Frame",
+    "JitterBuffer",
     "LibraryMissingError",
     "LocalProtocolError",
     "MediaFormat",
@@ -65,6 +67,7 @@ _HOMES = {
     "CodecSpec": "formats",
     "MediaFormat": "formats",
     "Frame": "frame",
+    "JitterBuffer": "jitter",
     "Packetizer": "track",
     "Track": "track",
     "Resampler": "resample",

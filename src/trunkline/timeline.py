@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ["Discontinuity", "TrackStats"]
+__all__ = ["Discontinuity", "JitterStats", "TrackStats"]
 
 
 class Discontinuity(msgspec.Struct, frozen=True):
@@ -27,3 +27,33 @@ class TrackStats(msgspec.Struct, frozen=True):
     fec_ms: float  # of that, what came from a copy in the packet after the gap (Opus)
     discontinuities: int
     resyncs: int  # packets appended although their timestamp lay behind
+
+
+class JitterStats(msgspec.Struct, frozen=True, rename="camel"):
+    """Counters of one jitter buffer since it began; encoded, they have the names of W3C's webrtc-stats.
+
+    Samples are per channel; `jitter_buffer_delay` and `jitter_buffer_target_delay` are sums in seconds over
+    the `jitter_buffer_emitted_count` samples that were played: divide by it for the mean.
+    """
+
+    packets_received: int
+    packets_played: int
+    packets_late: int
+    packets_duplicate: int
+    packets_discarded: int  # late, and what there was no room or no time for
+    packets_reordered: int
+    packets_lost: int  # that have not come at all
+    resyncs: int  # other numbers or another clock of the sender's
+    total_samples_received: int  # given out
+    concealed_samples: int
+    silent_concealed_samples: int  # of these, after 80 ms of concealment, which has faded by then
+    concealment_events: int
+    inserted_samples_for_deceleration: int
+    removed_samples_for_acceleration: int
+    jitter_buffer_delay: float
+    jitter_buffer_target_delay: float
+    jitter_buffer_emitted_count: int
+    comfort_noise_samples: int  # of gaps in which nothing was sent
+    media_samples: int  # of the packets that were played
+    fec_samples: int  # of these, from the copy in the next packet (Opus)
+    drift_ppm: float  # of the sender's clock, positive when it is slow

@@ -1,0 +1,329 @@
+/* What is played when: a frame at every tick. */
+#include <math.h>
+#include <string.h>
+
+#include "jitter_state.h"
+
+#define START_MS 40.0        /* a lone first packet waits so long for a second */
+#define SLACK_MS 3.0         /* above the best delay that is not worth a stretch */
+#define LEAST_STRETCH_MS 2.5
+#define STRETCH_SHARE 0.25   /* of the audio, at most */
+#define FAST_SHARE 0.5       /* when the delay is more than a frame too long */
+#define SKIP_MS 3000.0       /* so much too long, packets are given up until it is right */
+#define FADED_MS 80.0        /* concealment so long is silence */
+#define TARGET_AGE_MAX 5     /* packets until it is found anew */
+
+/* A frame being filled. */
+typedef struct frame {
+    double now_ms;
+    int16_t *pcm;
+    uint32_t n;         /* samples so far */
+    uint32_t run_first; /* of the media that has not been given to the concealment's memory */
+} frame;
+
+static int16_t *at(const tl_jitter *jitter, const frame *f, uint32_t sample)
+{
+    return f->pcm + (size_t)sample * jitter->config.n_channels;
+}
+
+/* Successive parts are one when it makes no difference, or when there is no more room for them. */
+static void add_segment(tl_jitter *jitter, tl_jitter_kind kind, uint32_t timestamp, uint32_t n_media, uint32_t n_out)
+{
+    tl_jitter_segment *const last = jitter->n_segments ? &jitter->segments[jitter->n_segments - 1] : NULL;
+    if (last && (jitter->n_segments == TL_JITTER_SEGMENTS_MAX || (last->kind == kind && kind != TL_JITTER_MEDIA))) {
+        last->media_samples += n_media;
+        last->out_samples += n_out;
+        return;
+    }
+    jitter->segments[jitter->n_segments++] = (tl_jitter_segment){kind, n_media, n_out, timestamp};
+}
+
+/* The delay of the next sample, as a transit: what a packet that comes just in time for it has taken. */
+static double delay_now(const tl_jitter *jitter, const frame *f)
+{
+    return f->now_ms + ms_of(jitter, f->n) - ms_of(jitter, jitter->position);
+}
+
+/* Ticks come in steps, so packets are only ever in time for one of them: of the delays that differ by whole
+ * frames, the best one. */
+static double find_target(tl_jitter *jitter, const frame *f)
+{
+    const tl_jitter_config *config = &jitter->config;
+    const slot *const packet = stored(jitter, jitter->next);
+    const uint32_t rest = packet && jitter->offset > 0 ? packet->n_samples - jitter->offset : 0;
+    const double frame_ms = ms_of(jitter, config->frame_samples);
+    const double offset_ms = delay_now(jitter, f) - ms_of(jitter, rest);
+    const double moved = (offset_ms - jitter->target_offset_ms) / frame_ms;
+    if (jitter->delay.n_added - jitter->target_age < TARGET_AGE_MAX && fabs(moved - round(moved)) * frame_ms < 0.5)
+        return jitter->target_ms;
+    const double least_ms = tl_delay_least(&jitter->delay);
+    const double best_ms = tl_delay_best(&jitter->delay, offset_ms, frame_ms, config->cost_ms);
+    jitter->target_ms = fmin(fmax(best_ms, least_ms + config->min_delay_ms), least_ms + config->max_delay_ms);
+    jitter->target_offset_ms = offset_ms;
+    jitter->target_age = jitter->delay.n_added;
+    return jitter->target_ms;
+}
+
+/* Give the run of media that ends here to the memory of the concealment, which joins it to what was before. */
+static void end_run(tl_jitter *jitter, frame *f)
+{
+    if (f->n > f->run_first)
+        tl_plc_play(plc_of(jitter), at(jitter, f, f->run_first), f->n - f->run_first);
+    f->run_first = f->n;
+}
+
+static void count_media(tl_jitter *jitter, const frame *f, const slot *packet, uint32_t n_out)
+{
+    tl_jitter_stats *const stats = &jitter->stats;
+    stats->delay_samples_ms += (f->now_ms + ms_of(jitter, f->n) - packet->arrival_ms) * n_out;
+    stats->target_samples_ms += (jitter->target_ms - tl_delay_least(&jitter->delay)) * n_out;
+    stats->emitted_samples += n_out;
+}
+
+/* Move on by n_media samples, which take n_out samples of the frame. */
+static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_out)
+{
+    while (n_media > 0) {
+        slot *const packet = stored(jitter, jitter->next);
+        const uint32_t n = min_u32(n_media, packet->n_samples - jitter->offset);
+        const uint32_t out = (uint32_t)((uint64_t)n_out * n / n_media);
+        const uint64_t clock = (uint64_t)jitter->offset * jitter->config.clock_hz / jitter->config.rate_hz;
+        add_segment(jitter, TL_JITTER_MEDIA, packet->timestamp + (uint32_t)clock, n, out);
+        count_media(jitter, f, packet, out);
+        jitter->position = packet->position + jitter->offset + n;
+        jitter->offset += n;
+        jitter->stats.media_samples += n;
+        n_media -= n;
+        n_out -= out;
+        f->n += out;
+        if (jitter->offset == packet->n_samples) {
+            jitter->stats.played += !packet->recovered;
+            packet->state = PLAYED;
+            jitter->offset = 0;
+            jitter->next++;
+        }
+    }
+    jitter->n_covered = 0;
+    jitter->n_held = 0;
+}
+
+/* Make up n samples; `moving`: in place of audio that is given up. */
+static void conceal(tl_jitter *jitter, frame *f, uint32_t n_samples, bool moving)
+{
+    end_run(jitter, f);
+    tl_jitter_conceal(jitter, at(jitter, f, f->n), n_samples);
+    add_segment(jitter, TL_JITTER_CONCEALED, 0, 0, n_samples);
+    const uint64_t before = jitter->n_held + jitter->n_covered, faded = samples_of(jitter, FADED_MS);
+    jitter->stats.concealment_events += before == 0;
+    jitter->stats.concealed_samples += n_samples;
+    if (before + n_samples > faded)
+        jitter->stats.silent_concealed_samples += before + n_samples - (before > faded ? before : faded);
+    if (moving) {
+        jitter->position += n_samples;
+        jitter->n_covered += n_samples;
+    } else {
+        jitter->n_held += n_samples;
+    }
+    f->n += n_samples;
+    f->run_first = f->n;
+}
+
+/* Fill a gap in which nothing was sent, until the audio behind it, at `end`, is due. False when it is. */
+static bool rest(tl_jitter *jitter, frame *f, double target_ms, int64_t end)
+{
+    /* What was made up for want of packets was noise, too. */
+    const uint64_t mistaken = jitter->n_held < (uint64_t)(end - jitter->position) ? jitter->n_held
+                                                                                   : (uint64_t)(end - jitter->position);
+    jitter->stats.concealed_samples -= mistaken;
+    jitter->stats.noise_samples += mistaken;
+    jitter->n_held = 0;
+    const double due_ms = target_ms + ms_of(jitter, end) - f->now_ms - ms_of(jitter, f->n);
+    const double wanted = ceil(due_ms * jitter->config.rate_hz / 1000.0 - 1e-6);
+    if (wanted <= 0.0) {
+        jitter->position = end;
+        return false;
+    }
+    const uint32_t left = jitter->config.frame_samples - f->n, n = wanted < left ? (uint32_t)wanted : left;
+    end_run(jitter, f);
+    tl_jitter_noise(jitter, at(jitter, f, f->n), n);
+    add_segment(jitter, TL_JITTER_NOISE, 0, 0, n);
+    jitter->stats.noise_samples += n;
+    jitter->position = n == wanted ? end : jitter->position + (n < end - jitter->position ? n : end - jitter->position);
+    f->n += n;
+    f->run_first = f->n;
+    return true;
+}
+
+/* Give up the missing packets before this number: their time has passed, or was made up for. */
+static void skip_missing(tl_jitter *jitter, int64_t sequence, uint32_t packet_samples)
+{
+    const uint64_t n = (uint64_t)(sequence - jitter->next), covered = n * packet_samples;
+    jitter->stats.lost += n;
+    jitter->next = sequence;
+    jitter->n_covered = covered < jitter->n_covered ? jitter->n_covered - (uint32_t)covered : 0;
+}
+
+/* Packets before `later` are missing. */
+static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot *later)
+{
+    const uint32_t left = jitter->config.frame_samples - f->n;
+    const int64_t gap = later->position - jitter->position;
+    const int64_t missing = (later->sequence - jitter->next) * (int64_t)later->n_samples - jitter->n_covered;
+    const int64_t lost = missing < gap ? missing : gap;
+    if (gap - lost >= jitter->tolerance && jitter->n_covered == 0) {
+        rest(jitter, f, target_ms, later->position - lost);
+        return;
+    }
+    const double delay_ms = delay_now(jitter, f);
+    /* The time of what is missing has passed already. */
+    if (gap <= 0 || delay_ms - ms_of(jitter, gap) >= target_ms - 1.0) {
+        skip_missing(jitter, later->sequence, later->n_samples);
+        jitter->position = later->position;
+    } else if (delay_ms < target_ms - 1e-6 && gap >= later->n_samples / 2) {
+        conceal(jitter, f, left, false); /* it may yet come */
+    } else if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap)) {
+        skip_missing(jitter, later->sequence - 1, later->n_samples);
+    } else {
+        conceal(jitter, f, gap < left ? (uint32_t)gap : left, true);
+    }
+}
+
+/* Begin a packet. False when there is something else to be done before. */
+static bool begin_packet(tl_jitter *jitter, frame *f, double target_ms, slot *packet)
+{
+    const int64_t gap = packet->position - jitter->position;
+    if (gap < 0 && jitter->n_covered > 0) { /* a part has been made up for already */
+        const uint32_t covered = -gap < jitter->n_covered ? (uint32_t)-gap : jitter->n_covered;
+        if (covered >= packet->n_samples) {
+            jitter->stats.late += !packet->recovered;
+            tl_jitter_give_up(jitter, packet);
+            skip_missing(jitter, jitter->next + 1, packet->n_samples);
+            jitter->stats.lost--;
+            return false;
+        }
+        tl_jitter_decode(jitter, covered);
+        tl_jitter_drop(jitter, covered);
+        jitter->offset = covered;
+        return true;
+    }
+    if (gap >= jitter->tolerance)
+        return !rest(jitter, f, target_ms, packet->position);
+    jitter->position = packet->position;
+    return true;
+}
+
+/* Samples that wait without a gap, up to n. */
+static uint32_t n_waiting(tl_jitter *jitter, uint32_t n)
+{
+    int64_t sequence = jitter->next;
+    const slot *packet = stored(jitter, sequence);
+    uint32_t n_waiting = 0, offset = jitter->offset;
+    while (packet && n_waiting < n) {
+        n_waiting += packet->n_samples - offset;
+        offset = 0;
+        const int64_t end = packet->position + packet->n_samples;
+        packet = stored(jitter, ++sequence);
+        if (packet && packet->position - end >= jitter->tolerance)
+            break;
+    }
+    return n_waiting;
+}
+
+/* Bring the delay nearer to its target by a pitch period. Returns how many samples more than the frame's own it
+ * takes; when it is none, nothing has happened. */
+static int32_t stretch(tl_jitter *jitter, const frame *f, double target_ms)
+{
+    const uint32_t n = jitter->config.frame_samples;
+    const double over_ms = delay_now(jitter, f) - target_ms;
+    const bool far = over_ms > ms_of(jitter, n);
+    jitter->credit = fmin(jitter->credit + n * (far ? FAST_SHARE : STRETCH_SHARE), fmax(n, samples_of(jitter, STRETCH_MS)));
+    const uint32_t least = samples_of(jitter, LEAST_STRETCH_MS), credit = (uint32_t)jitter->credit;
+    if (credit < least)
+        return 0;
+    if (over_ms >= SLACK_MS + LEAST_STRETCH_MS) {
+        const uint32_t most = min_u32(credit, samples_of(jitter, over_ms - SLACK_MS));
+        const uint32_t waiting = n_waiting(jitter, n + least);
+        if (waiting < n + least)
+            return 0;
+        const uint32_t ready = tl_jitter_decode(jitter, n + 2 * samples_of(jitter, STRETCH_MS));
+        uint32_t removed = 0, period;
+        do {
+            period = tl_jitter_compress(jitter, min_u32(most, ready - n) - removed);
+            removed += period;
+        } while (period > 0 && removed + least <= min_u32(most, ready - n));
+        jitter->stats.removed_samples += removed;
+        jitter->credit -= removed;
+        return (int32_t)removed;
+    }
+    if (over_ms <= -SLACK_MS && tl_jitter_decode(jitter, n) >= n) {
+        const uint32_t most = min_u32(min_u32(credit, samples_of(jitter, SLACK_MS - over_ms)), n - least);
+        const uint32_t inserted = tl_jitter_expand(jitter, most);
+        jitter->stats.inserted_samples += inserted;
+        jitter->credit -= inserted;
+        return -(int32_t)inserted;
+    }
+    return 0;
+}
+
+static const slot *next_stored(tl_jitter *jitter)
+{
+    for (int64_t sequence = jitter->next + 1; sequence <= jitter->highest; sequence++) {
+        const slot *const packet = stored(jitter, sequence);
+        if (packet)
+            return packet;
+    }
+    return NULL;
+}
+
+/* Fill the frame, or a part of it. */
+static void fill(tl_jitter *jitter, frame *f, double target_ms)
+{
+    const uint32_t left = jitter->config.frame_samples - f->n;
+    slot *const packet = stored(jitter, jitter->next);
+    if (!packet) {
+        const slot *const later = next_stored(jitter);
+        if (later)
+            cross_hole(jitter, f, target_ms, later);
+        else
+            conceal(jitter, f, left, false);
+        return;
+    }
+    if (jitter->offset == 0 && !begin_packet(jitter, f, target_ms, packet))
+        return;
+    const int32_t more = f->n == 0 ? stretch(jitter, f, target_ms) : 0;
+    const uint32_t n = more ? left : min_u32(left, packet->n_samples - jitter->offset);
+    tl_jitter_decode(jitter, n);
+    tl_jitter_take(jitter, at(jitter, f, f->n), n);
+    advance(jitter, f, (uint32_t)((int32_t)n + more), n);
+}
+
+/* Is there enough to begin with? */
+static bool starts(tl_jitter *jitter, double now_ms)
+{
+    const slot *const packet = stored(jitter, jitter->next);
+    if (!packet || (jitter->delay.n_added < 2 && now_ms - packet->arrival_ms < START_MS))
+        return false;
+    jitter->position = packet->position;
+    return true;
+}
+
+void tl_jitter_get(tl_jitter *jitter, double now_ms, int16_t *pcm)
+{
+    const uint32_t n = jitter->config.frame_samples;
+    frame f = {.now_ms = now_ms, .pcm = pcm};
+    jitter->n_segments = 0;
+    if (!jitter->playing && !(jitter->playing = starts(jitter, now_ms))) {
+        memset(pcm, 0, (size_t)n * jitter->config.n_channels * sizeof *pcm);
+        add_segment(jitter, TL_JITTER_WAIT, 0, 0, n);
+        return;
+    }
+    jitter->stats.out_samples += n;
+    const double target_ms = find_target(jitter, &f);
+    if (delay_now(jitter, &f) - target_ms > SKIP_MS) {
+        while (delay_now(jitter, &f) > target_ms && jitter->next < jitter->highest)
+            tl_jitter_discard_next(jitter);
+    }
+    while (f.n < n)
+        fill(jitter, &f, target_ms);
+    end_run(jitter, &f);
+}

@@ -1,0 +1,252 @@
+/* The jitter buffer: what is wanted of it packet by packet, and a million hostile ones. */
+#include "check.h"
+#include "trunkline/jitter.h"
+
+#define FRAME 160
+
+static uint32_t state = 1;
+
+static uint32_t next(void)
+{
+    state = state * 1664525 + 1013904223;
+    return state >> 8;
+}
+
+static tl_jitter_config config_of(const char *codec)
+{
+    return (tl_jitter_config){
+        .codec = tl_codec_find(codec),
+        .rate_hz = 8000,
+        .n_channels = 1,
+        .clock_hz = 8000,
+        .frame_samples = FRAME,
+        .cost_ms = 30.0,
+        .max_delay_ms = 2000.0,
+    };
+}
+
+static tl_jitter *create(const tl_jitter_config *config)
+{
+    return tl_jitter_init(check_alloc(tl_jitter_size(config)), config);
+}
+
+/* Samples of a kind in the last frame. */
+static uint32_t out_of(const tl_jitter *jitter, tl_jitter_kind kind)
+{
+    const tl_jitter_segment *segments;
+    uint32_t n = 0;
+    for (size_t i = tl_jitter_segments(jitter, &segments); i-- > 0;)
+        n += segments[i].kind == kind ? segments[i].out_samples : 0;
+    return n;
+}
+
+static void check_sums(const tl_jitter *jitter, uint64_t n_held)
+{
+    const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+    CHECK(stats->packets == stats->played + stats->late + stats->duplicate + stats->discarded + n_held);
+    CHECK(stats->out_samples + stats->removed_samples
+          == stats->media_samples + stats->concealed_samples + stats->noise_samples + stats->inserted_samples);
+}
+
+static void test_in_order(void)
+{
+    const tl_jitter_config config = config_of("L16");
+    tl_jitter *jitter = create(&config);
+    int16_t sent[FRAME], heard[FRAME];
+    for (uint32_t k = 0; k < 500; k++) {
+        for (uint32_t i = 0; i < FRAME; i++)
+            sent[i] = (int16_t)(k * FRAME + i);
+        CHECK(tl_jitter_put(jitter, sent, sizeof sent, 65400 + k, (uint32_t)-1000 + k * FRAME, 20.0 * k) == TL_JITTER_STORED);
+        tl_jitter_get(jitter, 20.0 * k + 5.0, heard);
+        if (k > 0)
+            CHECK(out_of(jitter, TL_JITTER_MEDIA) == FRAME);
+    }
+    const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+    CHECK(stats->played >= 498 && stats->lost == 0 && stats->concealed_samples == 0);
+    CHECK(heard[5] - heard[0] == 5);
+    free(jitter);
+}
+
+static void test_loss_late_and_duplicate(void)
+{
+    const tl_jitter_config config = config_of("PCMU");
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[FRAME];
+    for (uint32_t k = 0; k < 300; k++) {
+        if (k != 100)
+            CHECK(tl_jitter_put(jitter, payload, FRAME, k, k * FRAME, 20.0 * k) == TL_JITTER_STORED);
+        if (k == 150)
+            CHECK(tl_jitter_put(jitter, payload, FRAME, 150, 150 * FRAME, 20.0 * k) == TL_JITTER_DUPLICATE);
+        if (k == 200)
+            CHECK(tl_jitter_put(jitter, payload, FRAME, 100, 100 * FRAME, 20.0 * k) == TL_JITTER_LATE);
+        if (k == 201)
+            CHECK(tl_jitter_put(jitter, payload, FRAME, 100, 100 * FRAME, 20.0 * k) == TL_JITTER_DUPLICATE);
+        tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+    }
+    const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+    CHECK(stats->late == 1 && stats->duplicate == 2 && stats->lost == 0);
+    CHECK(stats->concealed_samples > 0 && stats->concealed_samples <= FRAME && stats->concealment_events == 1);
+    check_sums(jitter, 300 + 2 - stats->played - 3);
+    free(jitter);
+}
+
+/* Nothing is sent for a second: noise, not loss. */
+static void test_silence_that_is_not_sent(void)
+{
+    const tl_jitter_config config = config_of("PCMU");
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[FRAME];
+    for (uint32_t k = 0, sequence = 0; k < 500; k++) {
+        if (k % 100 < 50)
+            tl_jitter_put(jitter, payload, FRAME, sequence++, k * FRAME, 20.0 * k);
+        tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+    }
+    const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+    CHECK(stats->lost == 0 && stats->late == 0 && stats->resyncs == 0);
+    CHECK(stats->noise_samples >= 4 * 49 * FRAME);
+    CHECK(stats->concealed_samples <= 51 * FRAME); /* the silence at the end has no end yet */
+    free(jitter);
+}
+
+/* All packets of five seconds come at once. */
+static void test_freeze(void)
+{
+    const tl_jitter_config config = config_of("PCMU");
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[FRAME];
+    uint32_t sent = 0;
+    for (uint32_t k = 0; k < 1000; k++) {
+        if (k < 300 || k >= 550)
+            for (; sent <= k; sent++)
+                tl_jitter_put(jitter, payload, FRAME, sent, sent * FRAME, 20.0 * k);
+        tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+        if (k > 560) /* 200 ms later */
+            CHECK(20.0 * k + 5.0 - tl_jitter_position_ms(jitter) < 60.0);
+    }
+    CHECK(tl_jitter_stats_of(jitter)->resyncs == 0);
+    free(jitter);
+}
+
+/* Numbers that start anew, announced or not, lose nothing and add no delay. */
+static void test_other_numbers(void)
+{
+    for (int announced = 0; announced < 2; announced++) {
+        const tl_jitter_config config = config_of("PCMU");
+        tl_jitter *jitter = create(&config);
+        uint8_t payload[FRAME] = {0};
+        int16_t pcm[FRAME];
+        for (uint32_t k = 0; k < 600; k++) {
+            const uint32_t shift = k < 200 ? 0 : k < 400 ? 40000 : 3000;
+            if (announced && (k == 200 || k == 400))
+                tl_jitter_restart(jitter);
+            const tl_jitter_status status =
+                tl_jitter_put(jitter, payload, FRAME, k + shift, (k + shift * 77777) * FRAME, 20.0 * k);
+            CHECK(status == TL_JITTER_STORED || (!announced && k % 200 == 0 && status == TL_JITTER_SUSPENDED));
+            tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+        }
+        const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+        CHECK(stats->resyncs == 2 && stats->lost == 0 && stats->discarded == 0 && stats->late == 0);
+        CHECK(stats->concealed_samples <= 4 * FRAME && stats->noise_samples == 0);
+        CHECK(20.0 * 599 + 5.0 - tl_jitter_position_ms(jitter) < 80.0);
+        free(jitter);
+    }
+}
+
+/* The timestamps step, the numbers do not, and the packets keep coming. */
+static void test_other_clock(void)
+{
+    const tl_jitter_config config = config_of("PCMU");
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[FRAME];
+    for (uint32_t k = 0; k < 600; k++) {
+        const uint32_t shift = k < 200 ? 0 : k < 400 ? 1u << 30 : 12345;
+        tl_jitter_put(jitter, payload, FRAME, k, k * FRAME + shift, 20.0 * k);
+        tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+    }
+    const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+    CHECK(stats->resyncs == 2 && stats->lost == 0 && stats->late == 0 && stats->noise_samples == 0);
+    CHECK(stats->concealed_samples <= 2 * FRAME);
+    free(jitter);
+}
+
+/* Packets of other lengths than the frame's: 160 and 64 samples in turn, as ffmpeg sends them. */
+static void test_uneven_packets(void)
+{
+    const tl_jitter_config config = config_of("L16");
+    tl_jitter *jitter = create(&config);
+    int16_t sent[FRAME], heard[FRAME], expected = 0;
+    uint32_t at = 0, k = 0;
+    bool begun = false;
+    for (double now = 0.0; now < 20000.0; now += 20.0) {
+        for (; at / 8.0 <= now; k++) {
+            const uint32_t n = k % 2 ? 64 : 160;
+            for (uint32_t i = 0; i < n; i++)
+                sent[i] = (int16_t)(at + i);
+            tl_jitter_put(jitter, sent, 2 * n, k, at, at / 8.0);
+            at += n;
+        }
+        tl_jitter_get(jitter, now + 3.0, heard);
+        const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+        if (stats->removed_samples || stats->inserted_samples || stats->concealed_samples || now < 1000.0)
+            begun = false;
+        CHECK(!begun || heard[0] == expected);
+        begun = out_of(jitter, TL_JITTER_MEDIA) == FRAME;
+        expected = (int16_t)(heard[0] + FRAME);
+    }
+    CHECK(tl_jitter_stats_of(jitter)->lost == 0);
+    free(jitter);
+}
+
+static void test_hostile(uint32_t n_puts, double step_ms, const char *codec)
+{
+    tl_jitter_config config = config_of(codec);
+    config.frame_samples = (uint32_t)(8 * step_ms);
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[8192] = {0};
+    int16_t *pcm = check_alloc(config.frame_samples * sizeof *pcm);
+    const double offsets[] = {0.0, 2147483000.0, 4294967000.0, 9007199254000000.0};
+    double now = offsets[next() % 4];
+    uint32_t sequence = next(), timestamp = next() << 8;
+    for (uint32_t i = 0; i < n_puts; i++) {
+        const uint32_t chance = next() % 1000;
+        sequence += chance < 20 ? next() % 40001 : chance < 100 ? next() % 7 - 3 : 1;
+        timestamp += chance < 10 ? next() << 8 : chance < 60 ? next() % 4000 : FRAME;
+        if (chance == 500)
+            tl_jitter_restart(jitter);
+        const size_t n_bytes = chance < 700 ? FRAME : chance < 995 ? next() % 400 : next() % sizeof payload;
+        const double arrival = now + (chance < 30 ? next() % 10000 : next() % 30);
+        tl_jitter_put(jitter, payload, n_bytes, sequence, timestamp, arrival);
+        for (uint32_t ticks = chance < 3 ? next() % 500 : next() % 4; ticks > 0; ticks--) {
+            tl_jitter_get(jitter, now, pcm);
+            now += step_ms;
+        }
+        const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+        CHECK(stats->packets >= stats->played + stats->late + stats->duplicate + stats->discarded);
+        CHECK(stats->packets - stats->played - stats->late - stats->duplicate - stats->discarded <= TL_JITTER_SLOTS + 1);
+        check_sums(jitter, stats->packets - stats->played - stats->late - stats->duplicate - stats->discarded);
+    }
+    free(pcm);
+    free(jitter);
+}
+
+int main(void)
+{
+    const char *given = getenv("TRUNKLINE_EXAMPLES");
+    const uint32_t examples = given ? (uint32_t)atoi(given) : 100000;
+    test_in_order();
+    test_loss_late_and_duplicate();
+    test_silence_that_is_not_sent();
+    test_freeze();
+    test_other_numbers();
+    test_other_clock();
+    test_uneven_packets();
+    for (int step = 9; step <= 11; step++) {
+        test_hostile(examples, step, "PCMU");
+        test_hostile(examples / 3, step, "L16");
+    }
+    return check_report();
+}

@@ -1,0 +1,51 @@
+from typing import Literal, NamedTuple, final
+
+from trunkline._native.frame import Frame
+from trunkline.buffers import Buffer
+from trunkline.timeline import JitterStats
+
+class Segment(NamedTuple):
+    kind: Literal["wait", "media", "conceal", "noise"]
+    timestamp: int | None
+    media_ms: float
+    out_ms: float
+
+@final
+class JitterBuffer:
+    def __new__(
+        cls,
+        codec: str = "PCMU",
+        *,
+        sample_rate: int = 8000,
+        clock_rate: int = 8000,
+        channels: int = 1,
+        frame_ms: int = 20,
+        profile: Literal["conversation"] = "conversation",
+        loss_cost_ms: float = 30.0,
+        min_delay_ms: float = 0.0,
+        max_delay_ms: float = 2000.0,
+        name: str = "inbound",
+    ) -> JitterBuffer: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def clock_rate(self) -> int: ...
+    @property
+    def frame_ms(self) -> int: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    def put(self, payload: Buffer, *, sequence: int, timestamp: int, arrival_ms: float) -> str: ...
+    def restart(self) -> None: ...
+    def get(self, now_ms: float) -> Frame: ...
+    def schedule(self, now_ms: float) -> list[Segment]: ...
+    @property
+    def segments(self) -> list[Segment]: ...
+    @property
+    def stats(self) -> JitterStats: ...
+    def reset(self) -> None: ...
