@@ -23,6 +23,8 @@ STEMS = [
     "frame",
     "track",
     "rtp",
+    "plc",
+    "jitter",
 ]
 
 

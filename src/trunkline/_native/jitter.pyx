@@ -6,7 +6,6 @@ from typing import NamedTuple
 cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.string cimport memcpy
 
 from trunkline._native._buffer cimport acquire_bytes
 from trunkline._native.cpu cimport selected_isa
@@ -34,8 +33,8 @@ cdef tuple KINDS = ("wait", "media", "conceal", "noise")
 class Segment(NamedTuple):
     """A part of a frame: `media_ms` of one packet, from `timestamp` on, which take `out_ms` of the frame.
 
-    `kind`: "media"; "conceal", made up in place of what is missing; "noise" of a gap in which nothing was sent;
-    "wait" before the first packet. Only media has a timestamp, of 32 bits, and media_ms.
+    `kind`: "media"; "conceal", made up in place of what is missing; "noise" of a gap in which nothing was
+    sent; "wait" before the first packet. Only media has a timestamp, of 32 bits, and media_ms.
     """
 
     kind: str
@@ -48,18 +47,20 @@ class Segment(NamedTuple):
 cdef class JitterBuffer:
     """Even out the times at which packets come: put them in as they do, get a frame at every tick.
 
-    `codec`: PCMU, PCMA, L16 (little-endian) or OPUS, at `sample_rate`, up to 48,000 Hz, in `channels`; `clock_rate`
-    of the timestamps, 1 to 192,000 Hz: the codec's for RTP (OPUS: 48,000), 1000 for milliseconds; `frame_ms`, 1 to
-    120, of every frame and between two of them. `profile`: "conversation", which is played in real time.
+    `codec`: PCMU, PCMA, L16 (little-endian) or OPUS, at `sample_rate`, up to 48,000 Hz, in `channels`;
+    `clock_rate` of the timestamps, 1 to 192,000 Hz: the codec's for RTP (OPUS: 48,000), 1000 for
+    milliseconds; `frame_ms`, 1 to 120, of every frame and between two of them. `profile`: "conversation",
+    which is played in real time.
 
-    Packets are played in the order of their sequence numbers and with the delay that costs least, a per cent of
-    packets that would be late counting as `loss_cost_ms` of delay; it lies `min_delay_ms` to `max_delay_ms` above
-    the least that was seen. Time is stretched towards it by whole pitch periods, and only where that is not heard.
-    What is missing is concealed; where the timestamps step ahead and the sequence numbers do not, nothing was sent
-    (DTX), and that is noise. FormatError for what cannot be played, LibraryMissingError for OPUS without libopus.
+    Packets are played in the order of their sequence numbers and with the delay that costs least, a per cent
+    of packets that would be late counting as `loss_cost_ms` of delay; it lies `min_delay_ms` to
+    `max_delay_ms` above the least that was seen. Time is stretched towards it by whole pitch periods, and
+    only where that is not heard. What is missing is concealed; where the timestamps step ahead and the
+    sequence numbers do not, nothing was sent (DTX), and that is noise. FormatError for what cannot be played,
+    LibraryMissingError for OPUS without libopus.
 
-    All times are milliseconds of one clock of the caller's, whose zero does not matter. After the first packet
-    nothing is allocated but the frames' own blocks, which are used again.
+    All times are milliseconds of one clock of the caller's, whose zero does not matter. After the first
+    packet nothing is allocated but the frames' own blocks, which are used again.
 
     >>> from trunkline import JitterBuffer
     >>> buffer = JitterBuffer("PCMU")
@@ -137,12 +138,13 @@ cdef class JitterBuffer:
     def put(self, payload, *, sequence, timestamp, arrival_ms):
         """Take a packet in; return what became of it.
 
-        `payload`: a buffer of bytes. `sequence` and `timestamp`: whole numbers from 0 on; of the first the low 16
-        bits count, of the second the low 32, so both may wrap or not. `arrival_ms`: when it came.
+        `payload`: a buffer of bytes. `sequence` and `timestamp`: whole numbers from 0 on; of the first the
+        low 16 bits count, of the second the low 32, so both may wrap or not. `arrival_ms`: when it came.
 
-        "stored"; "late": its time has passed; "duplicate"; "discarded": empty or longer than a second; "suspended":
-        its numbers jumped, and the next packet decides whether the stream goes on from there. PayloadError for what
-        is no packet of Opus, ValueError for numbers out of range, TypeError for other buffers.
+        "stored"; "late": its time has passed; "duplicate"; "discarded": empty or longer than a second;
+        "suspended": its numbers jumped, and the next packet decides whether the stream goes on from there.
+        PacketError for what is no packet of Opus, ValueError for numbers out of range, TypeError for other
+        buffers.
         """
         cdef Py_buffer view
         cdef tl_opus_packet parsed
@@ -161,7 +163,10 @@ cdef class JitterBuffer:
             PyBuffer_Release(&view)
 
     def restart(self):
-        """Say that the next packet begins another stream, as one with another SSRC does; what is held is played."""
+        """Say that the next packet begins another stream, as one with another SSRC does.
+
+        What is held is played.
+        """
         self.enter()
         tl_jitter_restart(self.state)
         self.busy = False
@@ -169,8 +174,8 @@ cdef class JitterBuffer:
     def get(self, now_ms):
         """Return the next frame, for the time `now_ms`: call it every `frame_ms`.
 
-        Its `timestamp_ms` is that of the audio, from the first packet's on; `concealed` whether any of it was made
-        up. Before the first packet it is silence.
+        Its `timestamp_ms` is that of the audio, from the first packet's on; `concealed` whether any of it was
+        made up. Before the first packet it is silence.
         """
         return self.tick(now_ms)
 
