@@ -1,6 +1,5 @@
 #include "codecs.h"
 
-#include <stdint.h>
 #include <string.h>
 
 const tl_codec *tl_codec_find(const char *name)
@@ -13,9 +12,4 @@ const tl_codec *tl_codec_find(const char *name)
             return codecs[i];
     }
     return NULL;
-}
-
-void tl_codec_conceal_with_zeros(void *pcm, size_t n_samples)
-{
-    memset(pcm, 0, n_samples * sizeof(int16_t));
 }

@@ -46,7 +46,6 @@ const tl_codec tl_codec_pcmu = {
     .duration = duration,
     .decode = ulaw_decode,
     .encode = ulaw_encode,
-    .conceal = tl_codec_conceal_with_zeros,
     .silence = ulaw_silence,
 };
 
@@ -56,6 +55,5 @@ const tl_codec tl_codec_pcma = {
     .duration = duration,
     .decode = alaw_decode,
     .encode = alaw_encode,
-    .conceal = tl_codec_conceal_with_zeros,
     .silence = alaw_silence,
 };

@@ -48,6 +48,5 @@ const tl_codec tl_codec_l16 = {
     .duration = duration,
     .decode = decode,
     .encode = encode,
-    .conceal = tl_codec_conceal_with_zeros,
     .silence = silence,
 };

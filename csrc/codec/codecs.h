@@ -9,7 +9,4 @@ extern const tl_codec tl_codec_pcma;
 extern const tl_codec tl_codec_l16;
 extern const tl_codec tl_codec_opus;
 
-/* The conceal of a codec that cannot do better. */
-void tl_codec_conceal_with_zeros(void *pcm, size_t n_samples);
-
 #endif

@@ -57,7 +57,6 @@ static void test_encode_then_decode(const tl_codec *codec, tl_isa isa, size_t of
 static void test_fillers(const tl_codec *codec)
 {
     guarded payload = guarded_new(N_SAMPLES * codec->block_bytes, 1);
-    guarded pcm = guarded_new(N_SAMPLES * sizeof(int16_t), 1);
     int16_t decoded[N_SAMPLES];
 
     codec->silence(payload.data, N_SAMPLES);
@@ -66,13 +65,7 @@ static void test_fillers(const tl_codec *codec)
     for (size_t i = 0; i < N_SAMPLES; i++)
         CHECK(abs(decoded[i]) <= 8); /* A-law has no zero: its silence is 8 */
 
-    codec->conceal(pcm.data, N_SAMPLES);
-    CHECK_GUARDS(&pcm);
-    memset(decoded, 0, sizeof decoded);
-    CHECK_EQ_MEM(pcm.data, decoded, sizeof decoded);
-
     guarded_free(&payload);
-    guarded_free(&pcm);
 }
 
 int main(void)

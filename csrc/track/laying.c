@@ -61,7 +61,11 @@ static size_t fill_gap(tl_track *track, int16_t *out, size_t n_samples)
     if (track->config.codec->packets) {
         n_samples = take_pcm(track, out, n_samples);
     } else {
-        track->config.codec->conceal(out, n_samples * track->config.n_channels);
+        tl_plc *const plc = tl_track_plc(track);
+        if (plc && !track->discontinuity)
+            tl_plc_conceal(plc, out, n_samples);
+        else
+            memset(out, 0, n_samples * track->config.n_channels * sizeof *out);
     }
     track->n_gap -= n_samples;
     if (!track->discontinuity)
@@ -81,6 +85,8 @@ static size_t decode(tl_track *track, int16_t *out, size_t n_samples)
     } else {
         track->config.codec->decode(track->config.isa, track->payload, out, n_samples * track->config.n_channels);
         track->payload += n_samples * track->block_bytes;
+        if (tl_track_plc(track))
+            tl_plc_play(tl_track_plc(track), out, n_samples);
     }
     track->n_payload -= n_samples;
     track->n_decoded += n_samples;

@@ -19,7 +19,8 @@ static size_t aligned(size_t n_bytes)
     return (n_bytes + alignment - 1) / alignment * alignment;
 }
 
-/* The started frame, and what lies behind it: the resampler, the decoder and the PCM of one packet. */
+/* The started frame, and what lies behind it: the resampler; the concealment, or the decoder and the PCM of one
+ * packet. */
 static size_t lay_out(const tl_track_config *config, tl_track *track)
 {
     const tl_packet_codec *packets = config->codec->packets;
@@ -34,6 +35,9 @@ static size_t lay_out(const tl_track_config *config, tl_track *track)
         track->pcm_offset = aligned(end + packets->decoder_size(config->library, config->n_channels));
         end = track->pcm_offset
               + (size_t)config->rate_hz / 1000 * PACKET_MS_MAX * config->n_channels * sizeof(int16_t);
+    } else if (config->rate_hz <= TL_PLC_MAX_HZ) {
+        track->plc_offset = end;
+        end += tl_plc_size(config->rate_hz, config->n_channels);
     }
     return end;
 }
@@ -63,6 +67,8 @@ tl_track *tl_track_init(void *mem, const tl_track_config *config)
     if (config->codec->packets)
         config->codec->packets->decoder_init(tl_track_decoder(track), config->library, config->rate_hz,
                                              config->n_channels);
+    if (tl_track_plc(track))
+        tl_plc_init(tl_track_plc(track), config->rate_hz, config->n_channels);
     track->config = *config;
     track->block_bytes = (uint32_t)config->codec->block_bytes * config->n_channels;
     track->last_sequence = TL_TRACK_NO_SEQUENCE;
@@ -347,6 +353,8 @@ void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
             .timestamp_ms = tl_track_line_end_ms(track) - track->delay_ms,
             .resumes_ms = (double)track->resumes_ms - track->delay_ms,
         };
+        if (tl_track_plc(track))
+            tl_plc_reset(tl_track_plc(track));
         forget_held(track);
         track->discontinuity = false;
         anchor(track, track->resumes_ms);

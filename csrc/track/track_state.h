@@ -2,6 +2,7 @@
 #ifndef TRUNKLINE_TRACK_STATE_H
 #define TRUNKLINE_TRACK_STATE_H
 
+#include "trunkline/plc.h"
 #include "trunkline/track.h"
 
 struct tl_track {
@@ -40,7 +41,7 @@ struct tl_track {
     size_t n_odd;
     uint8_t odd[TL_TRACK_MAX_CHANNELS * sizeof(int16_t)];
     /* From the track's own address, so that it can be copied; 0: none. */
-    size_t resampler_offset, decoder_offset, pcm_offset;
+    size_t resampler_offset, plc_offset, decoder_offset, pcm_offset;
     bool resampler_holds;    /* samples that a finish brings */
     double delay_ms;
     int16_t started[];
@@ -54,6 +55,12 @@ static inline size_t tl_track_min(size_t a, size_t b)
 static inline void *tl_track_decoder(tl_track *track)
 {
     return (char *)track + track->decoder_offset;
+}
+
+/* NULL: the decoder conceals, or nobody can at this rate. */
+static inline tl_plc *tl_track_plc(tl_track *track)
+{
+    return track->plc_offset ? (tl_plc *)(void *)((char *)track + track->plc_offset) : NULL;
 }
 
 static inline double tl_track_line_end_ms(const tl_track *track)

@@ -95,9 +95,9 @@ def test_stages_include_only_what_lies_below_them() -> None:
         "opus_packet",
         "opus",
         "codec",
+        "plc",
         "track",
         "rtp",
-        "plc",
         "jitter",
     ]
     for path in (ROOT / "csrc").glob("[!ibf]*/*.[ch]"):

@@ -19,6 +19,7 @@ MAX_GAP_MS = 10_000
 CONCEALED_PER_DECODED = 10
 CONCEALED_ALLOWANCE_MS = 60_000
 SAMPLE_TICKS = 1000
+JOINT_MS = 5
 
 ULAW = [ulaw_decode_sample(code) for code in range(256)]
 ALAW = [alaw_decode_sample(code) for code in range(256)]
@@ -28,6 +29,7 @@ class Sample(NamedTuple):
     channels: tuple[int, ...]
     at_ticks: int
     concealed: bool
+    free: bool  # made up, or cross-faded with what was: any value is right
 
 
 class Frame(NamedTuple):
@@ -35,6 +37,7 @@ class Frame(NamedTuple):
     timestamp_ms: float
     sequence: int
     concealed: bool
+    free: tuple[bool, ...]  # each sample
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Track:
     decoded: int = 0
     discontinuities: int = 0
     resyncs: int = 0
+    joint: int = 0  # samples behind a gap that are still to be cross-faded
 
     @property
     def block_bytes(self) -> int:
@@ -126,14 +130,16 @@ class Track:
             ahead, is_gap = missing_ticks, True
         items: list[Frame | Discontinuity] = []
         if is_gap and not self._may_conceal(ahead):
-            self._conceal(-len(self.line) % self.frame_samples)
+            self._conceal(-len(self.line) % self.frame_samples, free=False)
+            self.joint = 0
             items = self._whole_frames()
             items.append(Discontinuity(self.name, self.end_ticks / rate, timestamp_ms))
             self.discontinuities += 1
             self.end_ticks = timestamp_ms * rate
             self.odd = b""
         elif is_gap:
-            self._conceal(ahead // SAMPLE_TICKS)
+            self._conceal(ahead // SAMPLE_TICKS, free=True)
+            self.joint = rate * JOINT_MS // 1000
             self.filled += ahead // SAMPLE_TICKS
             self.odd = b""
         elif ahead <= -TOLERANCE_MS * rate:
@@ -150,14 +156,14 @@ class Track:
         within = self.filled + ahead_ticks // SAMPLE_TICKS <= allowed
         return within and ahead_ticks <= MAX_GAP_MS * self.format.sample_rate
 
-    def _lay(self, channels: tuple[int, ...], concealed: bool) -> None:
+    def _lay(self, channels: tuple[int, ...], *, concealed: bool, free: bool) -> None:
         assert self.end_ticks is not None
-        self.line.append(Sample(channels, self.end_ticks, concealed))
+        self.line.append(Sample(channels, self.end_ticks, concealed, free))
         self.end_ticks += SAMPLE_TICKS
 
-    def _conceal(self, n_samples: int) -> None:
+    def _conceal(self, n_samples: int, *, free: bool) -> None:
         for _ in range(n_samples):
-            self._lay((0,) * self.format.channels, concealed=True)
+            self._lay((0,) * self.format.channels, concealed=True, free=free)
         self.concealed += n_samples
 
     def _decode(self, payload: bytes) -> None:
@@ -170,7 +176,8 @@ class Track:
             table = ULAW if self.format.codec == "PCMU" else ALAW
             values = [table[code] for code in payload[:whole]]
         for i in range(0, len(values), self.format.channels):
-            self._lay(tuple(values[i : i + self.format.channels]), concealed=False)
+            self._lay(tuple(values[i : i + self.format.channels]), concealed=False, free=self.joint > 0)
+            self.joint = max(0, self.joint - 1)
             self.decoded += 1
 
     def _whole_frames(self) -> list[Frame | Discontinuity]:
@@ -185,4 +192,5 @@ class Track:
             samples[0].at_ticks / self.format.sample_rate,
             self.n_frames - 1,
             any(sample.concealed for sample in samples),
+            tuple(sample.free for sample in samples),
         )

@@ -254,7 +254,7 @@ def test_gap_is_concealed() -> None:
         (80.0, False),
     ]
     assert isinstance(frames[3], Frame)
-    assert samples_of(frames[3]) == reference.decode("PCMU", PACKET)
+    assert samples_of(frames[3])[40:] == reference.decode("PCMU", PACKET)[40:]  # behind 5 ms of cross-fade
     stats = receiver.stats["inbound"]
     assert (stats.lost, stats.concealed_ms) == (3, 60.0)
 

@@ -40,8 +40,6 @@ typedef struct tl_codec {
     size_t (*duration)(const void *payload, size_t n_bytes);
     void (*decode)(tl_isa isa, const void *payload, void *pcm, size_t n_samples);
     void (*encode)(tl_isa isa, const void *pcm, void *payload, size_t n_samples);
-    /* Fill a gap on the PCM side; with zeros until there is a jitter buffer that can do better. */
-    void (*conceal)(void *pcm, size_t n_samples);
     /* Fill a payload with the code of silence. */
     void (*silence)(void *payload, size_t n_samples);
 } tl_codec;

@@ -11,6 +11,8 @@
  * numbers were skipped, within 10 ms of where as many packets like it end. Later ones leave a gap, which is concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier
  * ones are late, unless they are the next in sequence: then it was the carrier's clock that stepped back.
  *
+ * What is missing is concealed, up to 48 kHz, and the first 5 ms behind it are cross-faded with the concealment.
+ *
  * Where the payloads are packets, a gap before one that follows the last in sequence is silence that was not sent:
  * it is filled with comfort noise, and neither concealed nor counted. Other gaps end with the copy that the
  * next packet brings of the audio before it, when it does.

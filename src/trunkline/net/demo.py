@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trunkline import g711, opus
+from trunkline._native.plc import Plc
 from trunkline.errors import RemoteProtocolError
 from trunkline.formats import CodecSpec, whole_samples
 from trunkline.net.client import stream
@@ -192,13 +193,13 @@ def _as_recorded(codec: CodecSpec, side: bytes, left_out: set[int]) -> bytes:
 
 
 def _decode(codec: CodecSpec, payloads: list[bytes], left_out: set[int]) -> bytes:
-    """Decode what came; what did not is silence."""
+    """Decode what came; what did not is concealed."""
     decoded = {"PCMU": g711.ulaw_decode, "PCMA": g711.alaw_decode}.get(codec.name, bytes)
-    heard = bytearray(decoded(b"".join(payloads)))
-    n_bytes = 2 * codec.samples_per_packet
-    for packet in left_out:
-        heard[packet * n_bytes : (packet + 1) * n_bytes] = bytes(n_bytes)
-    return bytes(heard)
+    plc = Plc(codec.sample_rate)
+    return b"".join(
+        plc.conceal(codec.samples_per_packet) if packet in left_out else plc.play(decoded(payload))
+        for packet, payload in enumerate(payloads)
+    )
 
 
 def _decode_opus(codec: CodecSpec, payloads: list[bytes], left_out: set[int]) -> bytes:
