@@ -48,9 +48,9 @@ cdef class Track:
     packet is late and dropped, unless its sequence number is the next one: then the carrier's clock
     stepped back and nothing is lost. Each of these is counted in `stats`.
 
-    Concealed audio goes on from the last pitch period, in the manner of G.711 Appendix I, and fades within 80 ms
-    to the background's noise; the first 5 ms behind a gap are cross-faded with it, all else is as it came.
-    (Above 48 kHz gaps are zeros.)
+    Concealed audio goes on from the last pitch period, in the manner of G.711 Appendix I, and fades within
+    80 ms to the background's noise; the first 5 ms behind a gap are cross-faded with it, all else is as it
+    came. (Above 48 kHz gaps are zeros.)
 
     Opus: the end of a gap comes from the next packet where that has a copy of it (in-band FEC), the rest is
     concealed by the decoder; a gap before a packet whose sequence number is the next one is silence that
