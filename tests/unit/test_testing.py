@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import FormatError
-from trunkline.testing import conversation, speech_like, tone
+from trunkline.testing import NETWORKS, conversation, network, speech_like, tone
 
 PEAK_S16 = round(32767 * 10 ** (-6 / 20))
 
@@ -84,3 +84,18 @@ def test_impossible_arguments_are_refused() -> None:
         tone(1, sample_rate=3000)
     with pytest.raises(FormatError, match="6 dBFS"):
         tone(1, level_dbfs=6)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_networks_do_what_they_say(kind: str) -> None:
+    came = network(kind, 5000, seed=1)
+    assert came == network(kind, 5000, seed=1) != network(kind, 5000, seed=2)
+    assert [at_ms for _, at_ms in came] == sorted(at_ms for _, at_ms in came)
+    numbers = [number for number, _ in came]
+    assert all(at_ms >= 20 * number + 20 for number, at_ms in came)
+    lost = 1 - len(set(numbers)) / 5000
+    assert lost == pytest.approx({"wifi": 0.008, "loss": 0.03}.get(kind, 0), abs=0.008)
+    assert (len(numbers) > len(set(numbers))) == (kind == "multipath")
+    assert (numbers != sorted(numbers)) == (kind == "multipath")
+    assert network(kind, 0) == []
+    assert all(0 <= number < 10 for number, _ in network(kind, 10, ptime_ms=60))

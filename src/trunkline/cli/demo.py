@@ -10,10 +10,13 @@ import click
 from rich.table import Table
 
 from trunkline.cli.options import NumberRange, read_codec
+from trunkline.cli.output import open_console
 from trunkline.errors import LibraryMissingError
 from trunkline.formats import CodecSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trunkline.net.demo import DemoResult
 
 __all__ = ["demo"]
@@ -36,12 +39,21 @@ __all__ = ["demo"]
     metavar="NAME[@RATEh][@PTIMEi]",
     help="PCMU, PCMA, L16 or OPUS, such as OPUS@16000h.",
 )
-def demo(seconds: float, fast: bool, out: Path, seed: int, codec: CodecSpec) -> None:
+@click.option(
+    "--network",
+    type=click.Choice(["clean", "wifi", "lte", "loss", "multipath"]),
+    help="Send RTP packets through a simulated network instead, into a jitter buffer.",
+)
+def demo(seconds: float, fast: bool, out: Path, seed: int, codec: CodecSpec, network: str | None) -> None:
     """Stream a made-up call over TLS on this machine and record it.
 
     A few packets are left out on purpose. Afterwards the recording is compared with what was said; the
-    exit code is 1 when they differ.
+    exit code is 1 when they differ. With --network there is no socket and no waiting, and the recording is
+    what a jitter buffer makes of the packets.
     """
+    if network is not None:
+        _through_network(seconds, out, seed, codec, network)
+        return
     from trunkline.cli.live import RecordingView
     from trunkline.net.demo import RECORDED_RATE, SAID_RATE, run_demo
     from trunkline.testing import conversation
@@ -92,11 +104,55 @@ def _table(result: "DemoResult") -> Table:
     return table
 
 
-def _picture(recording: Path) -> str:
+def _picture(recording: Path, draw: "Callable[[Path], None] | None" = None) -> str:
     try:
         from trunkline.convert.plot import waveform
     except LibraryMissingError as error:
         return f"no picture: {error}"
     picture = recording.with_suffix(".png")
-    waveform(recording, picture)
+    if draw is None:
+        waveform(recording, picture)
+    else:
+        draw(picture)
     return f"picture: {picture}"
+
+
+def _through_network(seconds: float, out: Path, seed: int, codec: CodecSpec, kind: str) -> None:
+    from trunkline.net.demo import SAID_RATE
+    from trunkline.net.network_demo import run_network_demo
+    from trunkline.testing import NETWORKS, conversation
+
+    console = open_console()
+    console.print(f"a call of {seconds:g} s, two speakers, {codec.name} in RTP packets", highlight=False)
+    console.print(f"network {kind}: {NETWORKS[kind]}", highlight=False)
+    sides = conversation(seconds, SAID_RATE, seed=seed)
+    result = run_network_demo(out, sides, kind=kind, codec=codec, seed=seed)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("track")
+    for heading in ("packets", "lost", "late", "concealed", "delay ms", "95 % within", "stretched ms"):
+        table.add_column(heading, justify="right")
+    for track, heard in result.tracks.items():
+        stats = heard.stats
+        stretched = stats.inserted_samples_for_deceleration + stats.removed_samples_for_acceleration
+        table.add_row(
+            track,
+            f"{stats.packets_received:,}",
+            f"{stats.packets_lost:,}",
+            f"{stats.packets_late:,}",
+            f"{100 * heard.concealed:.2f} %",
+            f"{heard.delay_ms(0.5):.0f}",
+            f"{heard.delay_ms(0.95):.0f}",
+            f"{1000 * stretched / codec.sample_rate:.0f}",
+        )
+    console.print(table)
+    console.print(f"recording: {result.path}", highlight=False, soft_wrap=True)
+
+    def draw(picture: Path) -> None:
+        from trunkline.convert.plot import delays
+
+        rows = {
+            name: (heard.network_delays_ms, heard.playout_delays_ms) for name, heard in result.tracks.items()
+        }
+        delays(rows, picture)
+
+    console.print(_picture(result.path, draw), highlight=False, soft_wrap=True)

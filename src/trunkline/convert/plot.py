@@ -1,6 +1,7 @@
-"""waveform: a picture of a recording, one row per channel."""
+"""Pictures: a recording, one row per channel; the delays of a jitter buffer."""
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
 from trunkline.extras import needs_extra
@@ -13,7 +14,7 @@ with needs_extra("plot"):
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["waveform"]
+__all__ = ["delays", "waveform"]
 
 COLUMNS: Final = 1600  # lowest and highest sample of this many slices; about one for each pixel
 COLORS: Final = ("#1f6f8b", "#c8553d", "#588157", "#6d597a")
@@ -45,6 +46,36 @@ def waveform(path_wav: str | os.PathLike[str], path_png: str | os.PathLike[str])
     rows[-1].set_xlabel("seconds")
     rows[-1].set_xlim(0, max(len(low) * slice_samples / reader.sample_rate, 0.001))
     figure.suptitle(f"{os.path.basename(path_wav)}, {reader.sample_rate:,} Hz", fontsize=11)
+    figure.savefig(path_png)
+
+
+def delays(
+    tracks: Mapping[str, tuple[list[tuple[float, float]], list[tuple[float, float]]]],
+    path_png: str | os.PathLike[str],
+) -> None:
+    """Draw a row per track into `path_png` (PNG): how long each packet took, and when the audio was played.
+
+    Both are lists of (time, delay above the fastest packet's) in ms.
+    """
+    figure = Figure(figsize=(12, 1 + 2.5 * len(tracks)), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = figure.subplots(len(tracks), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, color, (name, (packets, played)) in zip(rows, COLORS, tracks.items(), strict=False):
+        for points, style in (
+            (packets, {"marker": ".", "markersize": 3, "linewidth": 0}),
+            (played, {"linewidth": 1.2}),
+        ):
+            seconds = [at_ms / 1000 for at_ms, _ in points]
+            label = "a packet on its way" if style["linewidth"] == 0 else "played"
+            shade = "#999999" if style["linewidth"] == 0 else color
+            axes.plot(seconds, [delay_ms for _, delay_ms in points], color=shade, label=label, **style)
+        axes.set_title(name, loc="left", fontsize=10, color=color)
+        axes.set_ylabel("delay, ms")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    rows[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9, frameon=False)
+    rows[-1].set_xlabel("seconds of the call")
     figure.savefig(path_png)
 
 

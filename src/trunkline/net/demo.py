@@ -24,7 +24,7 @@ from trunkline.wav import WavReader
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
 
-__all__ = ["RECORDED_RATE", "SAID_RATE", "DemoResult", "run_demo"]
+__all__ = ["RECORDED_RATE", "SAID_RATE", "TRACKS", "DemoResult", "demo_encoder", "run_demo"]
 
 TRACKS: Final = ("inbound", "outbound")
 SAID_RATE: Final = 24_000  # what many synthesisers give
@@ -133,7 +133,7 @@ class _LossySender(StreamSender):
             tracks=TRACKS,
             call_id="demo",
             stream_id=f"seed-{seed}",
-            encoder=_encoder(codec),
+            encoder=demo_encoder(codec),
         )
         self._left_out = left_out
         self._counts = dict.fromkeys(TRACKS, 0)
@@ -155,7 +155,8 @@ def _choose_losses(n_packets: int, seed: int) -> set[tuple[str, int]]:
     return {(rng.choice(TRACKS), packet) for packet in chosen}
 
 
-def _encoder(codec: CodecSpec) -> opus.Encoder | None:
+def demo_encoder(codec: CodecSpec) -> opus.Encoder | None:
+    """Make what the demos encode OPUS with; None for other codecs."""
     if codec.name != "OPUS":
         return None
     return opus.Encoder(codec.sample_rate, bitrate=24_000, inband_fec=True, packet_loss_percent=10)
@@ -185,7 +186,7 @@ def _compare(path: Path, codec: CodecSpec, sides: tuple[bytes, bytes], left_out:
 
 def _as_recorded(codec: CodecSpec, side: bytes, left_out: set[int]) -> bytes:
     """Give what was said as the call brings it, in one piece, without the packets that were left out."""
-    packetizer = Packetizer(codec, sample_rate=SAID_RATE, encoder=_encoder(codec))
+    packetizer = Packetizer(codec, sample_rate=SAID_RATE, encoder=demo_encoder(codec))
     payloads = packetizer.push(side) + packetizer.flush()
     decode = _decode_opus if codec.name == "OPUS" else _decode
     up = Resampler(codec.sample_rate, RECORDED_RATE)
