@@ -60,6 +60,12 @@ static void make_room(tl_jitter *jitter, const coming *packet)
 static tl_jitter_status store(tl_jitter *jitter, const coming *packet)
 {
     make_room(jitter, packet);
+    if (packet->sequence < jitter->next) { /* it was among the oldest itself, and was given up as lost */
+        *slot_of(jitter, packet->sequence) = (slot){.state = PLAYED, .sequence = packet->sequence, .block = NO_BLOCK};
+        jitter->stats.lost--;
+        jitter->stats.discarded++;
+        return TL_JITTER_DISCARDED;
+    }
     *slot_of(jitter, packet->sequence) = (slot){
         .state = STORED,
         .sequence = packet->sequence,

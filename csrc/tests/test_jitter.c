@@ -201,6 +201,26 @@ static void test_uneven_packets(void)
     free(jitter);
 }
 
+/* A late packet for which only younger ones could make room is given up itself, and takes no block with it. */
+static void test_no_room_for_an_old_packet(void)
+{
+    const tl_jitter_config config = config_of("PCMU");
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[1600] = {0};
+    int16_t pcm[FRAME];
+    for (uint32_t k = 0; k < 4000; k += 40) {
+        for (uint32_t i = 1; i < 28; i++)
+            tl_jitter_put(jitter, payload, sizeof payload, k + i, (k + i) * 1600, 200.0 * k);
+        CHECK(tl_jitter_put(jitter, payload, sizeof payload, k, k * 1600, 200.0 * k) != TL_JITTER_STORED || k == 0);
+        for (uint32_t i = 28; i < 40; i++)
+            CHECK(tl_jitter_put(jitter, payload, sizeof payload, k + i, (k + i) * 1600, 200.0 * k) == TL_JITTER_STORED);
+    }
+    for (uint32_t i = 0; i < 500; i++)
+        tl_jitter_get(jitter, 200.0 * 3999 + 20.0 * i, pcm);
+    check_sums(jitter, 0);
+    free(jitter);
+}
+
 static void test_hostile(uint32_t n_puts, double step_ms, const char *codec)
 {
     tl_jitter_config config = config_of(codec);
@@ -244,6 +264,7 @@ int main(void)
     test_other_numbers();
     test_other_clock();
     test_uneven_packets();
+    test_no_room_for_an_old_packet();
     for (int step = 9; step <= 11; step++) {
         test_hostile(examples, step, "PCMU");
         test_hostile(examples / 3, step, "L16");
