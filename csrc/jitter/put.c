@@ -33,6 +33,17 @@ void tl_jitter_give_up(tl_jitter *jitter, slot *packet)
     packet->state = PLAYED;
 }
 
+void tl_jitter_miss_next(tl_jitter *jitter)
+{
+    slot *const there = slot_of(jitter, jitter->next);
+    /* It may have come and been given up, before the first frame. */
+    if (there->state != PLAYED || there->sequence != jitter->next) {
+        *there = (slot){.state = PLAYED, .sequence = jitter->next, .block = NO_BLOCK, .lost = true};
+        jitter->stats.lost++;
+    }
+    jitter->next++;
+}
+
 void tl_jitter_discard_next(tl_jitter *jitter)
 {
     slot *const packet = stored(jitter, jitter->next);
@@ -41,11 +52,11 @@ void tl_jitter_discard_next(tl_jitter *jitter)
             jitter->stats.discarded++;
         tl_jitter_give_up(jitter, packet);
         jitter->position = packet->position + packet->n_samples;
+        jitter->next++;
     } else {
-        jitter->stats.lost++;
+        tl_jitter_miss_next(jitter);
     }
     jitter->offset = jitter->n_covered = 0;
-    jitter->next++;
 }
 
 /* Give up the oldest packets until there is a slot and blocks for this one. */
@@ -133,18 +144,22 @@ static tl_jitter_status find_place(tl_jitter *jitter, coming *packet)
 {
     packet->position = position_of(jitter, packet->timestamp);
     slot *const there = slot_of(jitter, packet->sequence);
-    if (there->state != EMPTY && there->sequence == packet->sequence && !there->recovered) {
+    const bool known = there->state != EMPTY && there->sequence == packet->sequence;
+    if (known && !there->lost) {
         jitter->stats.duplicate++;
         return TL_JITTER_DUPLICATE;
     }
     judge_transit(jitter, packet);
-    if (!jitter->playing && packet->sequence < jitter->next && packet->sequence > jitter->highest - TL_JITTER_SLOTS)
+    if (!jitter->playing && !known && packet->sequence < jitter->next && packet->sequence > jitter->highest - TL_JITTER_SLOTS)
         jitter->next = packet->sequence;
-    if (packet->sequence < jitter->next || (there->state == STORED && there->recovered && there->sequence == packet->sequence)) {
+    if (packet->sequence < jitter->next || known) {
         jitter->stats.late++;
-        jitter->stats.lost -= jitter->stats.lost > 0;
-        if (packet->sequence > jitter->next - TL_JITTER_SLOTS && there->state != STORED)
+        if (known) {
+            jitter->stats.lost--;
+            there->lost = false;
+        } else if (packet->sequence > jitter->next - TL_JITTER_SLOTS && there->state != STORED) {
             *there = (slot){.state = PLAYED, .sequence = packet->sequence, .block = NO_BLOCK};
+        }
         return TL_JITTER_LATE;
     }
     return store(jitter, packet);

@@ -157,9 +157,9 @@ static bool rest(tl_jitter *jitter, frame *f, double target_ms, int64_t end)
 /* Give up the missing packets before this number: their time has passed, or was made up for. */
 static void skip_missing(tl_jitter *jitter, int64_t sequence, uint32_t packet_samples)
 {
-    const uint64_t n = (uint64_t)(sequence - jitter->next), covered = n * packet_samples;
-    jitter->stats.lost += n;
-    jitter->next = sequence;
+    const uint64_t covered = (uint64_t)(sequence - jitter->next) * packet_samples;
+    while (jitter->next < sequence)
+        tl_jitter_miss_next(jitter);
     jitter->n_covered = covered < jitter->n_covered ? jitter->n_covered - (uint32_t)covered : 0;
 }
 
@@ -197,8 +197,7 @@ static bool begin_packet(tl_jitter *jitter, frame *f, double target_ms, slot *pa
         if (covered >= packet->n_samples) {
             jitter->stats.late += !packet->recovered;
             tl_jitter_give_up(jitter, packet);
-            skip_missing(jitter, jitter->next + 1, packet->n_samples);
-            jitter->stats.lost--;
+            skip_missing(jitter, jitter->next + 1, packet->n_samples); /* not lost: it is there */
             return false;
         }
         tl_jitter_decode(jitter, covered);

@@ -218,6 +218,26 @@ static void test_no_room_for_an_old_packet(void)
     for (uint32_t i = 0; i < 500; i++)
         tl_jitter_get(jitter, 200.0 * 3999 + 20.0 * i, pcm);
     check_sums(jitter, 0);
+    CHECK(tl_jitter_stats_of(jitter)->lost == 0);
+    free(jitter);
+}
+
+/* Lost is what has not come: a packet before the first that was played was never missed, 106 was. */
+static void test_late_is_not_lost(void)
+{
+    static const uint32_t order[] = {101, 102, 103, 104, 100, 105, 107, 108, 109, 110, 100, 111, 112, 106, 106, 113, 115};
+    const tl_jitter_config config = config_of("PCMU");
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[FRAME];
+    for (uint32_t i = 0, newest = 0; i < sizeof order / sizeof *order; i++) {
+        newest = order[i] > newest ? order[i] : newest;
+        CHECK(order[i] != 106 || order[i - 1] == 106 || tl_jitter_stats_of(jitter)->lost == 1);
+        tl_jitter_put(jitter, payload, FRAME, order[i], order[i] * FRAME, 20.0 * newest);
+        tl_jitter_get(jitter, 20.0 * newest + 5.0, pcm);
+    }
+    CHECK(tl_jitter_stats_of(jitter)->lost == 0);
+    CHECK(tl_jitter_stats_of(jitter)->late == 2 && tl_jitter_stats_of(jitter)->duplicate == 2);
     free(jitter);
 }
 
@@ -265,6 +285,7 @@ int main(void)
     test_other_clock();
     test_uneven_packets();
     test_no_room_for_an_old_packet();
+    test_late_is_not_lost();
     for (int step = 9; step <= 11; step++) {
         test_hostile(examples, step, "PCMU");
         test_hostile(examples / 3, step, "L16");
