@@ -254,7 +254,7 @@ static int32_t stretch(tl_jitter *jitter, const frame *f, double target_ms)
         jitter->credit -= removed;
         return (int32_t)removed;
     }
-    if (over_ms <= -SLACK_MS && tl_jitter_decode(jitter, n) >= n) {
+    if (over_ms <= -SLACK_MS && n > least && tl_jitter_decode(jitter, n) >= n) {
         const uint32_t most = min_u32(min_u32(credit, samples_of(jitter, SLACK_MS - over_ms)), n - least);
         const uint32_t inserted = tl_jitter_expand(jitter, most);
         jitter->stats.inserted_samples += inserted;

@@ -290,5 +290,7 @@ int main(void)
         test_hostile(examples, step, "PCMU");
         test_hostile(examples / 3, step, "L16");
     }
+    for (int step = 1; step <= 3; step++) /* shorter than a pitch period */
+        test_hostile(examples / 3, step, "PCMU");
     return check_report();
 }
