@@ -274,6 +274,20 @@ static const slot *next_stored(tl_jitter *jitter)
     return NULL;
 }
 
+/* Give up packets that are seconds too late until one is in time. What counts is the packet's own time: before it may
+ * lie a silence. */
+static void skip_late(tl_jitter *jitter, const frame *f, double target_ms)
+{
+    for (double most_ms = SKIP_MS; jitter->next < jitter->highest; most_ms = 0.0) {
+        const slot *packet = stored(jitter, jitter->next);
+        const uint32_t offset = packet ? jitter->offset : 0;
+        packet = packet ? packet : next_stored(jitter);
+        if (f->now_ms - ms_of(jitter, packet->position + offset) - target_ms <= most_ms)
+            return;
+        tl_jitter_discard_next(jitter);
+    }
+}
+
 /* Fill the frame, or a part of it. */
 static void fill(tl_jitter *jitter, frame *f, double target_ms)
 {
@@ -318,10 +332,7 @@ void tl_jitter_get(tl_jitter *jitter, double now_ms, int16_t *pcm)
     }
     jitter->stats.out_samples += n;
     const double target_ms = find_target(jitter, &f);
-    if (delay_now(jitter, &f) - target_ms > SKIP_MS) {
-        while (delay_now(jitter, &f) > target_ms && jitter->next < jitter->highest)
-            tl_jitter_discard_next(jitter);
-    }
+    skip_late(jitter, &f, target_ms);
     while (f.n < n)
         fill(jitter, &f, target_ms);
     end_run(jitter, &f);

@@ -241,6 +241,32 @@ static void test_late_is_not_lost(void)
     free(jitter);
 }
 
+/* A silence of many seconds ends: its first packets are played, however many come between two ticks, and when the
+ * first is lost, too. */
+static void test_end_of_a_long_silence(void)
+{
+    for (uint32_t n_together = 1; n_together <= 3; n_together++) {
+        for (uint32_t n_lost = 0; n_lost < 2; n_lost++) {
+            const tl_jitter_config config = config_of("PCMU");
+            tl_jitter *jitter = create(&config);
+            uint8_t payload[FRAME] = {0};
+            int16_t pcm[FRAME];
+            uint32_t sent = 0, sequence = 0;
+            for (uint32_t k = 0; k < 900; k++) {
+                for (; sent <= k && (k % 300 == 99 || k % 300 == 299 || k % n_together == 0); sent++)
+                    if (sent % 300 < 100 && (++sequence, !n_lost || sent % 300 > 0 || sent == 0))
+                        tl_jitter_put(jitter, payload, FRAME, sequence, sent * FRAME, 20.0 * k);
+                tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+            }
+            const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+            CHECK(stats->discarded == 0 && stats->late == 0);
+            CHECK_EQ_INT(stats->lost, 2 * n_lost);
+            CHECK(stats->played >= 3 * 100 - 2 * n_lost - 3 && stats->noise_samples >= 2 * 190 * FRAME);
+            free(jitter);
+        }
+    }
+}
+
 static void test_hostile(uint32_t n_puts, double step_ms, const char *codec)
 {
     tl_jitter_config config = config_of(codec);
@@ -286,6 +312,7 @@ int main(void)
     test_uneven_packets();
     test_no_room_for_an_old_packet();
     test_late_is_not_lost();
+    test_end_of_a_long_silence();
     for (int step = 9; step <= 11; step++) {
         test_hostile(examples, step, "PCMU");
         test_hostile(examples / 3, step, "L16");
