@@ -111,23 +111,24 @@ static void align(tl_jitter *jitter, coming *packet)
 }
 
 /* Is this the clock of before? Timestamps that step while the packets go on coming are another's, when they do it for
- * three in a row; until then a packet follows the one before it. (After a freeze packets come late, but their
+ * three in a row; until then a packet follows the one before it, or lies before the one behind it. (After a freeze packets come late, but their
  * timestamps do not step; in a silence that is not sent they step, and the packets wait.) */
 static void judge_transit(tl_jitter *jitter, coming *packet)
 {
     const double transit_ms = packet->arrival_ms - ms_of(jitter, packet->position);
-    if (packet->sequence > jitter->highest && jitter->delay.n_added > 0) {
+    if (jitter->delay.n_added > 0) {
         const int64_t following = jitter->end + (packet->sequence - jitter->highest - 1) * (int64_t)packet->n_samples;
         const double step_ms = ms_of(jitter, packet->position - following);
         const double off_ms = transit_ms - tl_delay_quantile(&jitter->delay, 0.5);
         if (fabs(step_ms) >= STEP_MS && fabs(off_ms) >= STEP_MS && (step_ms > 0.0) != (off_ms > 0.0)) {
-            if (++jitter->n_odd >= ODD_IN_A_ROW)
+            if (packet->sequence > jitter->highest && ++jitter->n_odd >= ODD_IN_A_ROW)
                 align(jitter, packet);
             else
                 packet->position = following;
             return;
         }
-        jitter->n_odd = 0;
+        if (packet->sequence > jitter->highest)
+            jitter->n_odd = 0;
     }
     tl_delay_add(&jitter->delay, transit_ms, packet->arrival_ms, ms_of(jitter, packet->n_samples));
 }

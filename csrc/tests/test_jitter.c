@@ -267,6 +267,35 @@ static void test_end_of_a_long_silence(void)
     }
 }
 
+/* The timestamps step while packets overtake each other: old ones among new, new ones among old. */
+static void test_other_clock_and_order(void)
+{
+    static const uint32_t swapped[] = {198, 199, 200, 201, 202, 203, 204};
+    static const uint32_t steps[] = {1u << 20, (uint32_t)-(1 << 20), 1u << 31, 4000};
+    for (uint32_t at = 0; at < 7; at++) {
+        for (uint32_t by = 1; by < 4; by++) {
+            for (uint32_t which = 0; which < 4; which++) {
+                const tl_jitter_config config = config_of("PCMU");
+                tl_jitter *jitter = create(&config);
+                uint8_t payload[FRAME] = {0};
+                int16_t pcm[FRAME];
+                for (uint32_t k = 0; k < 400; k++) {
+                    const uint32_t first = swapped[at];
+                    const uint32_t sequence = k < first || k > first + by ? k : k == first + by ? first : k + 1;
+                    const uint32_t step = sequence >= 200 ? steps[which] : 0;
+                    tl_jitter_put(jitter, payload, FRAME, sequence, sequence * FRAME + step, 20.0 * k);
+                    tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+                }
+                const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+                CHECK(stats->discarded == 0 && stats->noise_samples <= (which == 3 ? 4000 : 0));
+                CHECK(stats->concealed_samples <= 8 * FRAME);
+                CHECK(20.0 * 399 + 5.0 - tl_jitter_position_ms(jitter) < 200.0);
+                free(jitter);
+            }
+        }
+    }
+}
+
 static void test_hostile(uint32_t n_puts, double step_ms, const char *codec)
 {
     tl_jitter_config config = config_of(codec);
@@ -313,6 +342,7 @@ int main(void)
     test_no_room_for_an_old_packet();
     test_late_is_not_lost();
     test_end_of_a_long_silence();
+    test_other_clock_and_order();
     for (int step = 9; step <= 11; step++) {
         test_hostile(examples, step, "PCMU");
         test_hostile(examples / 3, step, "L16");
