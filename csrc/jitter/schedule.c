@@ -107,17 +107,23 @@ static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_ou
     jitter->n_held = 0;
 }
 
+/* Of so many samples that are made up in a row, those that are silence. */
+static uint64_t silent_of(const tl_jitter *jitter, uint64_t n_samples)
+{
+    const uint64_t faded = samples_of(jitter, FADED_MS);
+    return n_samples > faded ? n_samples - faded : 0;
+}
+
 /* Make up n samples; `moving`: in place of audio that is given up. */
 static void conceal(tl_jitter *jitter, frame *f, uint32_t n_samples, bool moving)
 {
     end_run(jitter, f);
     tl_jitter_conceal(jitter, at(jitter, f, f->n), n_samples);
     add_segment(jitter, TL_JITTER_CONCEALED, 0, 0, n_samples);
-    const uint64_t before = jitter->n_held + jitter->n_covered, faded = samples_of(jitter, FADED_MS);
+    const uint64_t before = jitter->n_held + jitter->n_covered;
     jitter->stats.concealment_events += before == 0;
     jitter->stats.concealed_samples += n_samples;
-    if (before + n_samples > faded)
-        jitter->stats.silent_concealed_samples += before + n_samples - (before > faded ? before : faded);
+    jitter->stats.silent_concealed_samples += silent_of(jitter, before + n_samples) - silent_of(jitter, before);
     if (moving) {
         jitter->position += n_samples;
         jitter->n_covered += n_samples;
@@ -132,8 +138,8 @@ static void conceal(tl_jitter *jitter, frame *f, uint32_t n_samples, bool moving
 static bool rest(tl_jitter *jitter, frame *f, double target_ms, int64_t end)
 {
     /* What was made up for want of packets was noise, too. */
-    const uint64_t mistaken = jitter->n_held < (uint64_t)(end - jitter->position) ? jitter->n_held
-                                                                                   : (uint64_t)(end - jitter->position);
+    const uint64_t gap = (uint64_t)(end - jitter->position), mistaken = jitter->n_held < gap ? jitter->n_held : gap;
+    jitter->stats.silent_concealed_samples -= silent_of(jitter, jitter->n_held) - silent_of(jitter, jitter->n_held - mistaken);
     jitter->stats.concealed_samples -= mistaken;
     jitter->stats.noise_samples += mistaken;
     jitter->n_held = 0;
