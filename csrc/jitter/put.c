@@ -104,8 +104,8 @@ static void align(tl_jitter *jitter, coming *packet)
     int64_t wanted = (int64_t)floor(usual_ms * jitter->config.rate_hz / 1000.0);
     if (wanted < jitter->end || !(fabs(usual_ms) < 1e12))
         wanted = jitter->end;
-    jitter->position_offset += wanted - packet->position;
-    packet->position = wanted;
+    jitter->first_timestamp = packet->timestamp; /* the differences from it do not add up */
+    jitter->position_offset = packet->position = wanted;
     jitter->n_odd = 0;
     jitter->stats.resyncs++;
 }

@@ -298,6 +298,42 @@ static void test_other_clock_and_order(void)
     }
 }
 
+/* Timestamps that step by half their range with every packet. */
+static void test_clock_that_always_steps(void)
+{
+    tl_jitter_config config = config_of("PCMU");
+    config.rate_hz = 48000;
+    config.frame_samples = 960;
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[960] = {0};
+    int16_t pcm[960];
+    for (uint32_t k = 0; k < 200000; k++) {
+        tl_jitter_put(jitter, payload, sizeof payload, k, k * INT32_MAX, 20.0 * k);
+        tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+    }
+    CHECK(20.0 * 199999 + 5.0 - tl_jitter_position_ms(jitter) < 100.0);
+    CHECK(tl_jitter_stats_of(jitter)->lost == 0 && tl_jitter_stats_of(jitter)->noise_samples == 0);
+    free(jitter);
+}
+
+/* More than can be held has come before the first frame, and where it begins now a packet is missing. */
+static void test_start_at_a_hole(void)
+{
+    const tl_jitter_config config = config_of("PCMU");
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[FRAME];
+    for (uint32_t k = 0; k <= TL_JITTER_SLOTS; k++)
+        if (k != 1)
+            tl_jitter_put(jitter, payload, FRAME, k, k * FRAME, 20.0 * k);
+    for (uint32_t k = TL_JITTER_SLOTS; k < TL_JITTER_SLOTS + 5; k++)
+        tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+    CHECK(out_of(jitter, TL_JITTER_WAIT) == 0);
+    check_sums(jitter, tl_jitter_stats_of(jitter)->packets - tl_jitter_stats_of(jitter)->played
+                           - tl_jitter_stats_of(jitter)->discarded);
+    free(jitter);
+}
+
 static void test_hostile(uint32_t n_puts, double step_ms, const char *codec)
 {
     tl_jitter_config config = config_of(codec);
@@ -345,6 +381,8 @@ int main(void)
     test_late_is_not_lost();
     test_end_of_a_long_silence();
     test_other_clock_and_order();
+    test_clock_that_always_steps();
+    test_start_at_a_hole();
     for (int step = 9; step <= 11; step++) {
         test_hostile(examples, step, "PCMU");
         test_hostile(examples / 3, step, "L16");
