@@ -319,6 +319,8 @@ static void fill(tl_jitter *jitter, frame *f, double target_ms)
 /* Is there enough to begin with? */
 static bool starts(tl_jitter *jitter, double now_ms)
 {
+    while (jitter->next < jitter->highest && !stored(jitter, jitter->next))
+        tl_jitter_miss_next(jitter); /* older ones were given up for want of room */
     const slot *const packet = stored(jitter, jitter->next);
     if (!packet || (jitter->delay.n_added < 2 && now_ms - packet->arrival_ms < START_MS))
         return false;
