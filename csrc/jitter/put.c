@@ -265,6 +265,8 @@ tl_jitter_status tl_jitter_put(tl_jitter *jitter, const void *payload, size_t n_
         jitter->stats.discarded++;
         return TL_JITTER_DISCARDED;
     }
+    if (!jitter->config.codec->packets) /* odd bytes behind the last sample need no block */
+        packet.n_bytes = (size_t)packet.n_samples * jitter->config.n_channels * jitter->config.codec->block_bytes;
     if (!jitter->started)
         begin(jitter, sequence, timestamp);
     set_numbers(jitter, &packet, sequence, timestamp);

@@ -1,4 +1,6 @@
 /* The jitter buffer: what is wanted of it packet by packet, and a million hostile ones. */
+#include <math.h>
+
 #include "check.h"
 #include "trunkline/jitter.h"
 
@@ -334,6 +336,82 @@ static void test_start_at_a_hole(void)
     free(jitter);
 }
 
+static void test_impossible(void)
+{
+    tl_jitter_config config = config_of("PCMU");
+    CHECK(tl_jitter_size(&config) > 0);
+#define CHECK_IMPOSSIBLE(field, value) \
+    do { \
+        tl_jitter_config other = config; \
+        other.field = (value); \
+        CHECK_EQ_INT(tl_jitter_size(&other), 0); \
+    } while (0)
+    CHECK_IMPOSSIBLE(codec, NULL);
+    CHECK_IMPOSSIBLE(rate_hz, 3999);
+    CHECK_IMPOSSIBLE(rate_hz, 48001);
+    CHECK_IMPOSSIBLE(n_channels, 0);
+    CHECK_IMPOSSIBLE(n_channels, 9);
+    CHECK_IMPOSSIBLE(clock_hz, 0);
+    CHECK_IMPOSSIBLE(clock_hz, 192001);
+    CHECK_IMPOSSIBLE(frame_samples, 7);
+    CHECK_IMPOSSIBLE(frame_samples, 961);
+    CHECK_IMPOSSIBLE(min_delay_ms, 2001.0);
+    CHECK_IMPOSSIBLE(min_delay_ms, -1.0);
+    CHECK_IMPOSSIBLE(cost_ms, (double)NAN);
+}
+
+/* As many packets are held whatever 20 ms are in whole samples, and with odd bytes behind them. */
+static void test_capacity(void)
+{
+    static const uint32_t rates[] = {4000, 8000, 11025, 12345, 48000};
+    for (uint32_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        tl_jitter_config config = config_of("L16");
+        config.rate_hz = config.clock_hz = rates[i];
+        config.frame_samples = rates[i] / 50;
+        tl_jitter *jitter = create(&config);
+        uint8_t payload[2 * 960 + 1] = {0};
+        for (uint32_t k = 0; k < TL_JITTER_SLOTS; k++) {
+            const uint32_t at = k * rates[i] / 50, n = (k + 1) * rates[i] / 50 - at;
+            CHECK(tl_jitter_put(jitter, payload, 2 * n + 1, k, at, 20.0 * k) == TL_JITTER_STORED);
+        }
+        CHECK_EQ_INT(tl_jitter_stats_of(jitter)->discarded, 0);
+        free(jitter);
+    }
+}
+
+static void test_size_and_copy(void)
+{
+    const tl_jitter_config config = config_of("PCMU");
+    const size_t n_bytes = tl_jitter_size(&config);
+    CHECK(n_bytes <= 96 * 1024);
+    tl_jitter *jitter = create(&config), *copy = check_alloc(n_bytes);
+    uint8_t payload[FRAME];
+    int16_t pcm[FRAME], of_copy[FRAME];
+    for (uint32_t k = 0; k < 600; k++) {
+        for (uint32_t i = 0; i < FRAME; i++)
+            payload[i] = (uint8_t)next();
+        if (k == 300)
+            memcpy(copy, jitter, n_bytes);
+        const uint32_t sequence = next() % 8 ? k : k + next() % 4, late = next() % 60;
+        const bool lost = next() % 16 == 0;
+        if (!lost)
+            tl_jitter_put(jitter, payload, FRAME, sequence, sequence * FRAME, 20.0 * k + late);
+        if (!lost && k >= 300)
+            tl_jitter_put(copy, payload, FRAME, sequence, sequence * FRAME, 20.0 * k + late);
+        if (k == 450) /* the copy lives on alone */
+            memset(jitter, 0xA7, n_bytes), memcpy(jitter, copy, n_bytes);
+        tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+        if (k >= 300) {
+            tl_jitter_get(copy, 20.0 * k + 5.0, of_copy);
+            CHECK_EQ_MEM(of_copy, pcm, sizeof pcm);
+        }
+    }
+    CHECK_EQ_MEM(tl_jitter_stats_of(copy), tl_jitter_stats_of(jitter), sizeof(tl_jitter_stats));
+    CHECK(tl_jitter_stats_of(jitter)->concealed_samples > 0);
+    free(copy);
+    free(jitter);
+}
+
 static void test_hostile(uint32_t n_puts, double step_ms, const char *codec)
 {
     tl_jitter_config config = config_of(codec);
@@ -370,6 +448,9 @@ int main(void)
 {
     const char *given = getenv("TRUNKLINE_EXAMPLES");
     const uint32_t examples = given ? (uint32_t)atoi(given) : 100000;
+    test_impossible();
+    test_capacity();
+    test_size_and_copy();
     test_in_order();
     test_loss_late_and_duplicate();
     test_silence_that_is_not_sent();
