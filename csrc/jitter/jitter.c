@@ -4,6 +4,7 @@
 
 #define TOLERANCE_MS 10 /* carriers round timestamps to milliseconds, some to packets */
 #define PACKET_MS_MAX 120 /* Opus's longest */
+#define CLOCK_HZ_MAX 192000
 #define OPUS_BLOCK_BYTES 128
 #define BLOCK_MS 20
 
@@ -25,7 +26,7 @@ static size_t lay_out(const tl_jitter_config *config, tl_jitter *jitter)
     if (packets) {
         jitter->fifo_size += PACKET_MS_MAX * per_ms;
     } else {
-        const uint32_t block_samples = config->rate_hz * BLOCK_MS / 1000;
+        const uint32_t block_samples = (config->rate_hz * BLOCK_MS + 999) / 1000; /* 20 ms at 11,025 Hz are 220 or 221 */
         jitter->block_bytes = block_samples * config->n_channels * (uint32_t)config->codec->block_bytes;
         jitter->n_blocks = TL_JITTER_SLOTS + 1; /* and one that is suspended */
     }
@@ -40,8 +41,19 @@ static size_t lay_out(const tl_jitter_config *config, tl_jitter *jitter)
     return end + (size_t)jitter->fifo_size * config->n_channels * sizeof(int16_t);
 }
 
+static bool possible(const tl_jitter_config *config)
+{
+    const uint32_t rate_hz = config->rate_hz, n = config->frame_samples;
+    return config->codec && rate_hz >= TL_PLC_MIN_HZ && rate_hz <= TL_PLC_MAX_HZ && config->n_channels >= 1
+           && config->n_channels <= TL_PLC_MAX_CHANNELS && config->clock_hz >= 1 && config->clock_hz <= CLOCK_HZ_MAX
+           && n >= rate_hz / 1000 && n <= (uint64_t)rate_hz * PACKET_MS_MAX / 1000 && config->cost_ms >= 0.0
+           && config->min_delay_ms >= 0.0 && config->min_delay_ms <= config->max_delay_ms;
+}
+
 size_t tl_jitter_size(const tl_jitter_config *config)
 {
+    if (!possible(config))
+        return 0;
     tl_jitter jitter;
     return lay_out(config, &jitter);
 }

@@ -24,6 +24,7 @@ typedef struct slot {
     uint32_t block; /* the first of a chain; NO_BLOCK when all is decoded */
     slot_state state;
     bool recovered; /* from the copy in the next packet */
+    bool lost;      /* it has not come, and is counted so */
     double arrival_ms;
 } slot;
 
@@ -111,6 +112,8 @@ static inline tl_plc *plc_of(tl_jitter *jitter)
 /* put.c */
 /* Give up the packet to be played next, or the hole in its place. */
 void tl_jitter_discard_next(tl_jitter *jitter);
+/* The packet to be played next is not there: count it, and go on to the one behind it. */
+void tl_jitter_miss_next(tl_jitter *jitter);
 /* Of the packet to be played next, what has not been played. */
 void tl_jitter_give_up(tl_jitter *jitter, slot *packet);
 

@@ -33,6 +33,17 @@ void tl_jitter_give_up(tl_jitter *jitter, slot *packet)
     packet->state = PLAYED;
 }
 
+void tl_jitter_miss_next(tl_jitter *jitter)
+{
+    slot *const there = slot_of(jitter, jitter->next);
+    /* It may have come and been given up, before the first frame. */
+    if (there->state != PLAYED || there->sequence != jitter->next) {
+        *there = (slot){.state = PLAYED, .sequence = jitter->next, .block = NO_BLOCK, .lost = true};
+        jitter->stats.lost++;
+    }
+    jitter->next++;
+}
+
 void tl_jitter_discard_next(tl_jitter *jitter)
 {
     slot *const packet = stored(jitter, jitter->next);
@@ -41,11 +52,11 @@ void tl_jitter_discard_next(tl_jitter *jitter)
             jitter->stats.discarded++;
         tl_jitter_give_up(jitter, packet);
         jitter->position = packet->position + packet->n_samples;
+        jitter->next++;
     } else {
-        jitter->stats.lost++;
+        tl_jitter_miss_next(jitter);
     }
     jitter->offset = jitter->n_covered = 0;
-    jitter->next++;
 }
 
 /* Give up the oldest packets until there is a slot and blocks for this one. */
@@ -60,6 +71,12 @@ static void make_room(tl_jitter *jitter, const coming *packet)
 static tl_jitter_status store(tl_jitter *jitter, const coming *packet)
 {
     make_room(jitter, packet);
+    if (packet->sequence < jitter->next) { /* it was among the oldest itself, and was given up as lost */
+        *slot_of(jitter, packet->sequence) = (slot){.state = PLAYED, .sequence = packet->sequence, .block = NO_BLOCK};
+        jitter->stats.lost--;
+        jitter->stats.discarded++;
+        return TL_JITTER_DISCARDED;
+    }
     *slot_of(jitter, packet->sequence) = (slot){
         .state = STORED,
         .sequence = packet->sequence,
@@ -87,30 +104,31 @@ static void align(tl_jitter *jitter, coming *packet)
     int64_t wanted = (int64_t)floor(usual_ms * jitter->config.rate_hz / 1000.0);
     if (wanted < jitter->end || !(fabs(usual_ms) < 1e12))
         wanted = jitter->end;
-    jitter->position_offset += wanted - packet->position;
-    packet->position = wanted;
+    jitter->first_timestamp = packet->timestamp; /* the differences from it do not add up */
+    jitter->position_offset = packet->position = wanted;
     jitter->n_odd = 0;
     jitter->stats.resyncs++;
 }
 
 /* Is this the clock of before? Timestamps that step while the packets go on coming are another's, when they do it for
- * three in a row; until then a packet follows the one before it. (After a freeze packets come late, but their
+ * three in a row; until then a packet follows the one before it, or lies before the one behind it. (After a freeze packets come late, but their
  * timestamps do not step; in a silence that is not sent they step, and the packets wait.) */
 static void judge_transit(tl_jitter *jitter, coming *packet)
 {
     const double transit_ms = packet->arrival_ms - ms_of(jitter, packet->position);
-    if (packet->sequence > jitter->highest && jitter->delay.n_added > 0) {
+    if (jitter->delay.n_added > 0) {
         const int64_t following = jitter->end + (packet->sequence - jitter->highest - 1) * (int64_t)packet->n_samples;
         const double step_ms = ms_of(jitter, packet->position - following);
         const double off_ms = transit_ms - tl_delay_quantile(&jitter->delay, 0.5);
         if (fabs(step_ms) >= STEP_MS && fabs(off_ms) >= STEP_MS && (step_ms > 0.0) != (off_ms > 0.0)) {
-            if (++jitter->n_odd >= ODD_IN_A_ROW)
+            if (packet->sequence > jitter->highest && ++jitter->n_odd >= ODD_IN_A_ROW)
                 align(jitter, packet);
             else
                 packet->position = following;
             return;
         }
-        jitter->n_odd = 0;
+        if (packet->sequence > jitter->highest)
+            jitter->n_odd = 0;
     }
     tl_delay_add(&jitter->delay, transit_ms, packet->arrival_ms, ms_of(jitter, packet->n_samples));
 }
@@ -127,18 +145,22 @@ static tl_jitter_status find_place(tl_jitter *jitter, coming *packet)
 {
     packet->position = position_of(jitter, packet->timestamp);
     slot *const there = slot_of(jitter, packet->sequence);
-    if (there->state != EMPTY && there->sequence == packet->sequence && !there->recovered) {
+    const bool known = there->state != EMPTY && there->sequence == packet->sequence;
+    if (known && !there->lost) {
         jitter->stats.duplicate++;
         return TL_JITTER_DUPLICATE;
     }
     judge_transit(jitter, packet);
-    if (!jitter->playing && packet->sequence < jitter->next && packet->sequence > jitter->highest - TL_JITTER_SLOTS)
+    if (!jitter->playing && !known && packet->sequence < jitter->next && packet->sequence > jitter->highest - TL_JITTER_SLOTS)
         jitter->next = packet->sequence;
-    if (packet->sequence < jitter->next || (there->state == STORED && there->recovered && there->sequence == packet->sequence)) {
+    if (packet->sequence < jitter->next || known) {
         jitter->stats.late++;
-        jitter->stats.lost -= jitter->stats.lost > 0;
-        if (packet->sequence > jitter->next - TL_JITTER_SLOTS && there->state != STORED)
+        if (known) {
+            jitter->stats.lost--;
+            there->lost = false;
+        } else if (packet->sequence > jitter->next - TL_JITTER_SLOTS && there->state != STORED) {
             *there = (slot){.state = PLAYED, .sequence = packet->sequence, .block = NO_BLOCK};
+        }
         return TL_JITTER_LATE;
     }
     return store(jitter, packet);
@@ -243,6 +265,8 @@ tl_jitter_status tl_jitter_put(tl_jitter *jitter, const void *payload, size_t n_
         jitter->stats.discarded++;
         return TL_JITTER_DISCARDED;
     }
+    if (!jitter->config.codec->packets) /* odd bytes behind the last sample need no block */
+        packet.n_bytes = (size_t)packet.n_samples * jitter->config.n_channels * jitter->config.codec->block_bytes;
     if (!jitter->started)
         begin(jitter, sequence, timestamp);
     set_numbers(jitter, &packet, sequence, timestamp);

@@ -107,17 +107,23 @@ static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_ou
     jitter->n_held = 0;
 }
 
+/* Of so many samples that are made up in a row, those that are silence. */
+static uint64_t silent_of(const tl_jitter *jitter, uint64_t n_samples)
+{
+    const uint64_t faded = samples_of(jitter, FADED_MS);
+    return n_samples > faded ? n_samples - faded : 0;
+}
+
 /* Make up n samples; `moving`: in place of audio that is given up. */
 static void conceal(tl_jitter *jitter, frame *f, uint32_t n_samples, bool moving)
 {
     end_run(jitter, f);
     tl_jitter_conceal(jitter, at(jitter, f, f->n), n_samples);
     add_segment(jitter, TL_JITTER_CONCEALED, 0, 0, n_samples);
-    const uint64_t before = jitter->n_held + jitter->n_covered, faded = samples_of(jitter, FADED_MS);
+    const uint64_t before = jitter->n_held + jitter->n_covered;
     jitter->stats.concealment_events += before == 0;
     jitter->stats.concealed_samples += n_samples;
-    if (before + n_samples > faded)
-        jitter->stats.silent_concealed_samples += before + n_samples - (before > faded ? before : faded);
+    jitter->stats.silent_concealed_samples += silent_of(jitter, before + n_samples) - silent_of(jitter, before);
     if (moving) {
         jitter->position += n_samples;
         jitter->n_covered += n_samples;
@@ -132,8 +138,8 @@ static void conceal(tl_jitter *jitter, frame *f, uint32_t n_samples, bool moving
 static bool rest(tl_jitter *jitter, frame *f, double target_ms, int64_t end)
 {
     /* What was made up for want of packets was noise, too. */
-    const uint64_t mistaken = jitter->n_held < (uint64_t)(end - jitter->position) ? jitter->n_held
-                                                                                   : (uint64_t)(end - jitter->position);
+    const uint64_t gap = (uint64_t)(end - jitter->position), mistaken = jitter->n_held < gap ? jitter->n_held : gap;
+    jitter->stats.silent_concealed_samples -= silent_of(jitter, jitter->n_held) - silent_of(jitter, jitter->n_held - mistaken);
     jitter->stats.concealed_samples -= mistaken;
     jitter->stats.noise_samples += mistaken;
     jitter->n_held = 0;
@@ -157,9 +163,9 @@ static bool rest(tl_jitter *jitter, frame *f, double target_ms, int64_t end)
 /* Give up the missing packets before this number: their time has passed, or was made up for. */
 static void skip_missing(tl_jitter *jitter, int64_t sequence, uint32_t packet_samples)
 {
-    const uint64_t n = (uint64_t)(sequence - jitter->next), covered = n * packet_samples;
-    jitter->stats.lost += n;
-    jitter->next = sequence;
+    const uint64_t covered = (uint64_t)(sequence - jitter->next) * packet_samples;
+    while (jitter->next < sequence)
+        tl_jitter_miss_next(jitter);
     jitter->n_covered = covered < jitter->n_covered ? jitter->n_covered - (uint32_t)covered : 0;
 }
 
@@ -197,8 +203,7 @@ static bool begin_packet(tl_jitter *jitter, frame *f, double target_ms, slot *pa
         if (covered >= packet->n_samples) {
             jitter->stats.late += !packet->recovered;
             tl_jitter_give_up(jitter, packet);
-            skip_missing(jitter, jitter->next + 1, packet->n_samples);
-            jitter->stats.lost--;
+            skip_missing(jitter, jitter->next + 1, packet->n_samples); /* not lost: it is there */
             return false;
         }
         tl_jitter_decode(jitter, covered);
@@ -255,7 +260,7 @@ static int32_t stretch(tl_jitter *jitter, const frame *f, double target_ms)
         jitter->credit -= removed;
         return (int32_t)removed;
     }
-    if (over_ms <= -SLACK_MS && tl_jitter_decode(jitter, n) >= n) {
+    if (over_ms <= -SLACK_MS && n > least && tl_jitter_decode(jitter, n) >= n) {
         const uint32_t most = min_u32(min_u32(credit, samples_of(jitter, SLACK_MS - over_ms)), n - least);
         const uint32_t inserted = tl_jitter_expand(jitter, most);
         jitter->stats.inserted_samples += inserted;
@@ -273,6 +278,20 @@ static const slot *next_stored(tl_jitter *jitter)
             return packet;
     }
     return NULL;
+}
+
+/* Give up packets that are seconds too late until one is in time. What counts is the packet's own time: before it may
+ * lie a silence. */
+static void skip_late(tl_jitter *jitter, const frame *f, double target_ms)
+{
+    for (double most_ms = SKIP_MS; jitter->next < jitter->highest; most_ms = 0.0) {
+        const slot *packet = stored(jitter, jitter->next);
+        const uint32_t offset = packet ? jitter->offset : 0;
+        packet = packet ? packet : next_stored(jitter);
+        if (f->now_ms - ms_of(jitter, packet->position + offset) - target_ms <= most_ms)
+            return;
+        tl_jitter_discard_next(jitter);
+    }
 }
 
 /* Fill the frame, or a part of it. */
@@ -300,6 +319,8 @@ static void fill(tl_jitter *jitter, frame *f, double target_ms)
 /* Is there enough to begin with? */
 static bool starts(tl_jitter *jitter, double now_ms)
 {
+    while (jitter->next < jitter->highest && !stored(jitter, jitter->next))
+        tl_jitter_miss_next(jitter); /* older ones were given up for want of room */
     const slot *const packet = stored(jitter, jitter->next);
     if (!packet || (jitter->delay.n_added < 2 && now_ms - packet->arrival_ms < START_MS))
         return false;
@@ -319,10 +340,7 @@ void tl_jitter_get(tl_jitter *jitter, double now_ms, int16_t *pcm)
     }
     jitter->stats.out_samples += n;
     const double target_ms = find_target(jitter, &f);
-    if (delay_now(jitter, &f) - target_ms > SKIP_MS) {
-        while (delay_now(jitter, &f) > target_ms && jitter->next < jitter->highest)
-            tl_jitter_discard_next(jitter);
-    }
+    skip_late(jitter, &f, target_ms);
     while (f.n < n)
         fill(jitter, &f, target_ms);
     end_run(jitter, &f);

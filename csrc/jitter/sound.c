@@ -144,6 +144,7 @@ bool tl_jitter_recover(tl_jitter *jitter, const slot *next, uint32_t n_gap)
     packets->decode_fec(decoder_of(jitter), payload, next->n_bytes, room_for(jitter, (uint32_t)n_samples), n_samples);
     jitter->fifo_n = (uint32_t)n_samples;
     jitter->stats.fec_samples += n_samples;
+    jitter->stats.lost++;
     /* It is there as if it had come. */
     *slot_of(jitter, next->sequence - 1) = (slot){
         .state = STORED,
@@ -155,6 +156,7 @@ bool tl_jitter_recover(tl_jitter *jitter, const slot *next, uint32_t n_gap)
         .block = NO_BLOCK,
         .arrival_ms = next->arrival_ms,
         .recovered = true,
+        .lost = true,
     };
     return true;
 }
