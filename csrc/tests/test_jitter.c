@@ -361,6 +361,25 @@ static void test_jumps_that_are_hard_to_see(void)
     }
 }
 
+/* A transit of more than 2^53 ms, where doubles are whole even numbers, and frames of 1 ms. */
+static void test_end_of_time(void)
+{
+    const double end_ms = 9007199254740992.0;
+    tl_jitter_config config = config_of("PCMU");
+    config.frame_samples = 8;
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[8];
+    tl_jitter_put(jitter, payload, FRAME, 10, 12 * FRAME, end_ms - 1000.0);
+    for (uint32_t k = 0; k < 9; k++)
+        tl_jitter_put(jitter, payload, FRAME, k, k * FRAME, end_ms - k % 2 * (8 - k) * 20.0);
+    tl_jitter_put(jitter, payload, FRAME, 11, 13 * FRAME, end_ms);
+    for (uint32_t k = 0; k < 50; k++)
+        tl_jitter_get(jitter, end_ms, pcm);
+    CHECK_EQ_INT(tl_jitter_stats_of(jitter)->out_samples, 50 * 8);
+    free(jitter);
+}
+
 static void test_impossible(void)
 {
     tl_jitter_config config = config_of("PCMU");
@@ -474,6 +493,7 @@ int main(void)
     const char *given = getenv("TRUNKLINE_EXAMPLES");
     const uint32_t examples = given ? (uint32_t)atoi(given) : 100000;
     test_impossible();
+    test_end_of_time();
     test_jumps_that_are_hard_to_see();
     test_capacity();
     test_size_and_copy();
