@@ -21,8 +21,11 @@ typedef struct coming {
 
 static int64_t position_of(const tl_jitter *jitter, int64_t timestamp)
 {
+    const int64_t ticks = timestamp - jitter->first_timestamp, clock = jitter->config.clock_hz;
+    if (clock == jitter->config.rate_hz)
+        return ticks + jitter->position_offset;
     /* Rounded down also below zero. */
-    const int64_t scaled = (timestamp - jitter->first_timestamp) * jitter->config.rate_hz, clock = jitter->config.clock_hz;
+    const int64_t scaled = ticks * jitter->config.rate_hz;
     return scaled / clock - (scaled % clock < 0) + jitter->position_offset;
 }
 
@@ -121,8 +124,8 @@ static void judge_transit(tl_jitter *jitter, coming *packet)
     if (jitter->delay.n_added > 0) {
         const int64_t following = jitter->end + (packet->sequence - jitter->highest - 1) * (int64_t)packet->n_samples;
         const double step_ms = ms_of(jitter, packet->position - following);
-        const double off_ms = transit_ms - tl_delay_quantile(&jitter->delay, 0.5);
-        if (fabs(step_ms) >= STEP_MS && fabs(off_ms) >= STEP_MS && (step_ms > 0.0) != (off_ms > 0.0)) {
+        const double off_ms = fabs(step_ms) < STEP_MS ? 0.0 : transit_ms - tl_delay_quantile(&jitter->delay, 0.5);
+        if (fabs(off_ms) >= STEP_MS && (step_ms > 0.0) != (off_ms > 0.0)) {
             if (packet->sequence > jitter->highest && ++jitter->n_odd >= ODD_IN_A_ROW)
                 align(jitter, packet);
             else
