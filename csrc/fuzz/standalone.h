@@ -28,7 +28,9 @@ static inline void *fuzz_alloc(size_t n_bytes)
 
 #ifndef TL_LIBFUZZER
 
+#ifndef FUZZ_RUNS
 #define FUZZ_RUNS 20000
+#endif
 #define FUZZ_BYTES_MAX 512
 #define FUZZ_FILE_BYTES_MAX (1 << 20)
 

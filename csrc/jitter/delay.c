@@ -139,11 +139,12 @@ double tl_delay_least(const tl_delay *delay)
 double tl_delay_best(const tl_delay *delay, double offset_ms, double step_ms, double cost_ms)
 {
     const double lowest_ms = tl_delay_least(delay);
-    double at_ms = offset_ms - floor((offset_ms - lowest_ms) / step_ms) * step_ms;
+    const double first_ms = offset_ms - floor((offset_ms - lowest_ms) / step_ms) * step_ms;
+    double at_ms = first_ms;
     double best_ms = at_ms, least = INFINITY, below = 0.0;
     uint32_t i = delay->lowest;
-    /* What is later can only cost the delay itself. */
-    for (; at_ms < least; at_ms += step_ms) {
+    /* What is later can only cost the delay itself. (From 2^53 ms on, adding 1 ms would change nothing.) */
+    for (uint32_t k = 0; at_ms < least; at_ms = first_ms + ++k * step_ms) {
         const double bin = (at_ms - delay->floor_ms) / TL_DELAY_BIN_MS;
         for (; i < TL_DELAY_BINS && i + 1 <= bin; i++)
             below += delay->bins[i];

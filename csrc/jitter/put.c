@@ -6,6 +6,7 @@
 
 #define STEP_MS 500.0 /* of timestamps, that the arrival does not follow */
 #define ODD_IN_A_ROW 3
+#define CONFIRMS_MAX 16 /* so far behind a packet whose numbers jumped, the next one confirms them: losses go on */
 
 /* A packet that has come, before it has a place. */
 typedef struct coming {
@@ -20,8 +21,11 @@ typedef struct coming {
 
 static int64_t position_of(const tl_jitter *jitter, int64_t timestamp)
 {
+    const int64_t ticks = timestamp - jitter->first_timestamp, clock = jitter->config.clock_hz;
+    if (clock == jitter->config.rate_hz)
+        return ticks + jitter->position_offset;
     /* Rounded down also below zero. */
-    const int64_t scaled = (timestamp - jitter->first_timestamp) * jitter->config.rate_hz, clock = jitter->config.clock_hz;
+    const int64_t scaled = ticks * jitter->config.rate_hz;
     return scaled / clock - (scaled % clock < 0) + jitter->position_offset;
 }
 
@@ -72,7 +76,8 @@ static tl_jitter_status store(tl_jitter *jitter, const coming *packet)
 {
     make_room(jitter, packet);
     if (packet->sequence < jitter->next) { /* it was among the oldest itself, and was given up as lost */
-        *slot_of(jitter, packet->sequence) = (slot){.state = PLAYED, .sequence = packet->sequence, .block = NO_BLOCK};
+        *slot_of(jitter, packet->sequence) = (slot){
+            .state = PLAYED, .sequence = packet->sequence, .timestamp = (uint32_t)packet->timestamp, .block = NO_BLOCK};
         jitter->stats.lost--;
         jitter->stats.discarded++;
         return TL_JITTER_DISCARDED;
@@ -119,8 +124,8 @@ static void judge_transit(tl_jitter *jitter, coming *packet)
     if (jitter->delay.n_added > 0) {
         const int64_t following = jitter->end + (packet->sequence - jitter->highest - 1) * (int64_t)packet->n_samples;
         const double step_ms = ms_of(jitter, packet->position - following);
-        const double off_ms = transit_ms - tl_delay_quantile(&jitter->delay, 0.5);
-        if (fabs(step_ms) >= STEP_MS && fabs(off_ms) >= STEP_MS && (step_ms > 0.0) != (off_ms > 0.0)) {
+        const double off_ms = fabs(step_ms) < STEP_MS ? 0.0 : transit_ms - tl_delay_quantile(&jitter->delay, 0.5);
+        if (fabs(off_ms) >= STEP_MS && (step_ms > 0.0) != (off_ms > 0.0)) {
             if (packet->sequence > jitter->highest && ++jitter->n_odd >= ODD_IN_A_ROW)
                 align(jitter, packet);
             else
@@ -158,8 +163,10 @@ static tl_jitter_status find_place(tl_jitter *jitter, coming *packet)
         if (known) {
             jitter->stats.lost--;
             there->lost = false;
+            there->timestamp = (uint32_t)packet->timestamp;
         } else if (packet->sequence > jitter->next - TL_JITTER_SLOTS && there->state != STORED) {
-            *there = (slot){.state = PLAYED, .sequence = packet->sequence, .block = NO_BLOCK};
+            *there = (slot){
+            .state = PLAYED, .sequence = packet->sequence, .timestamp = (uint32_t)packet->timestamp, .block = NO_BLOCK};
         }
         return TL_JITTER_LATE;
     }
@@ -192,6 +199,22 @@ static void set_numbers(const tl_jitter *jitter, coming *packet, uint32_t sequen
     const uint16_t number = (uint16_t)(sequence + jitter->number_offset);
     packet->sequence = jitter->highest + (int16_t)(uint16_t)(number - (uint16_t)jitter->highest);
     packet->timestamp = jitter->highest_timestamp + (int32_t)(timestamp - (uint32_t)jitter->highest_timestamp);
+}
+
+/* Not of the numbers that are awaited: too far from them, or of a packet that came with another timestamp, as when the
+ * sender begins anew a little lower. */
+static bool jumps(tl_jitter *jitter, const coming *packet)
+{
+    const int64_t ahead = packet->sequence - jitter->highest;
+    const slot *const there = slot_of(jitter, packet->sequence);
+    return ahead >= TL_JITTER_SLOTS || ahead <= -TL_JITTER_SLOTS
+           || (there->state != EMPTY && there->sequence == packet->sequence && !there->lost
+               && there->timestamp != (uint32_t)packet->timestamp);
+}
+
+static bool confirms(const suspended *held, uint32_t sequence)
+{
+    return held->held && (uint16_t)(sequence - held->sequence - 1) < CONFIRMS_MAX;
 }
 
 static void give_up_suspended(tl_jitter *jitter)
@@ -270,13 +293,12 @@ tl_jitter_status tl_jitter_put(tl_jitter *jitter, const void *payload, size_t n_
     if (!jitter->started)
         begin(jitter, sequence, timestamp);
     set_numbers(jitter, &packet, sequence, timestamp);
-    const int64_t ahead = packet.sequence - jitter->highest;
     if (jitter->restarting) {
         give_up_suspended(jitter);
         follow_jump(jitter, &packet);
         jitter->restarting = false;
-    } else if (ahead >= TL_JITTER_SLOTS || ahead <= -TL_JITTER_SLOTS) {
-        if (!jitter->suspended.held || (uint16_t)(jitter->suspended.sequence + 1) != (uint16_t)sequence)
+    } else if (jumps(jitter, &packet)) {
+        if (!confirms(&jitter->suspended, sequence))
             return suspend(jitter, &packet, sequence, timestamp);
         resume_suspended(jitter);
         set_numbers(jitter, &packet, sequence, timestamp);

@@ -336,6 +336,50 @@ static void test_start_at_a_hole(void)
     free(jitter);
 }
 
+/* A sender begins anew a little lower, or loses every other packet from there on: nothing but those is missing. */
+static void test_jumps_that_are_hard_to_see(void)
+{
+    static const uint32_t back[] = {1, 2, 50, 100, 255};
+    for (uint32_t i = 0; i < 10; i++) {
+        const uint32_t every = i < 5 ? 1 : 2, shift = i < 5 ? -back[i] : 3000 + i;
+        const tl_jitter_config config = config_of("PCMU");
+        tl_jitter *jitter = create(&config);
+        uint8_t payload[FRAME] = {0};
+        int16_t pcm[FRAME];
+        for (uint32_t k = 0; k < 600; k++) {
+            const bool other = k >= 300;
+            if (!other || k % every == 0)
+                tl_jitter_put(jitter, payload, FRAME, 1000 + k + (other ? shift : 0), (k + (other ? 99999 : 0)) * FRAME, 20.0 * k);
+            tl_jitter_get(jitter, 20.0 * k + 5.0, pcm);
+        }
+        const tl_jitter_stats *stats = tl_jitter_stats_of(jitter);
+        CHECK_EQ_INT(stats->resyncs, 1);
+        CHECK(stats->discarded + stats->late + stats->duplicate <= 1);
+        CHECK(stats->concealed_samples <= (every - 1) * 160 * FRAME + 3 * FRAME);
+        CHECK(20.0 * 599 + 5.0 - tl_jitter_position_ms(jitter) < 100.0);
+        free(jitter);
+    }
+}
+
+/* A transit of more than 2^53 ms, where doubles are whole even numbers, and frames of 1 ms. */
+static void test_end_of_time(void)
+{
+    const double end_ms = 9007199254740992.0;
+    tl_jitter_config config = config_of("PCMU");
+    config.frame_samples = 8;
+    tl_jitter *jitter = create(&config);
+    uint8_t payload[FRAME] = {0};
+    int16_t pcm[8];
+    tl_jitter_put(jitter, payload, FRAME, 10, 12 * FRAME, end_ms - 1000.0);
+    for (uint32_t k = 0; k < 9; k++)
+        tl_jitter_put(jitter, payload, FRAME, k, k * FRAME, end_ms - k % 2 * (8 - k) * 20.0);
+    tl_jitter_put(jitter, payload, FRAME, 11, 13 * FRAME, end_ms);
+    for (uint32_t k = 0; k < 50; k++)
+        tl_jitter_get(jitter, end_ms, pcm);
+    CHECK_EQ_INT(tl_jitter_stats_of(jitter)->out_samples, 50 * 8);
+    free(jitter);
+}
+
 static void test_impossible(void)
 {
     tl_jitter_config config = config_of("PCMU");
@@ -449,6 +493,8 @@ int main(void)
     const char *given = getenv("TRUNKLINE_EXAMPLES");
     const uint32_t examples = given ? (uint32_t)atoi(given) : 100000;
     test_impossible();
+    test_end_of_time();
+    test_jumps_that_are_hard_to_see();
     test_capacity();
     test_size_and_copy();
     test_in_order();
