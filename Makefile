@@ -62,6 +62,7 @@ bench: build
 	python benchmarks/bench_jitter.py
 	build/c-release/csrc/bench_g711
 	build/c-release/csrc/bench_plc
+	build/c-release/csrc/bench_jitter
 	python benchmarks/plc_quality.py
 
 soak: ctest
