@@ -89,6 +89,11 @@ double tl_jitter_position_ms(const tl_jitter *jitter)
     return ms_of(jitter, jitter->position);
 }
 
+double tl_jitter_frame_ms(const tl_jitter *jitter)
+{
+    return ms_of(jitter, jitter->frame_position);
+}
+
 double tl_jitter_drift_ppm(const tl_jitter *jitter)
 {
     return jitter->delay.drift * 1e6;

@@ -58,6 +58,7 @@ struct tl_jitter {
     int64_t next;
     uint32_t offset;
     int64_t position;
+    int64_t frame_position; /* of the last frame */
     uint32_t n_covered; /* samples up to position that were concealed in place of the packets from `next` on */
     uint64_t n_held;    /* samples made up, without moving on, since the last media */
     double credit;      /* samples that stretching may still take or give */

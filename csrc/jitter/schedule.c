@@ -88,6 +88,8 @@ static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_ou
         const uint32_t n = min_u32(n_media, packet->n_samples - jitter->offset);
         const uint32_t out = (uint32_t)((uint64_t)n_out * n / n_media);
         const uint64_t clock = (uint64_t)jitter->offset * jitter->config.clock_hz / jitter->config.rate_hz;
+        if (f->n == 0)
+            jitter->frame_position = packet->position + jitter->offset;
         add_segment(jitter, TL_JITTER_MEDIA, packet->timestamp + (uint32_t)clock, n, out);
         count_media(jitter, f, packet, out);
         jitter->position = packet->position + jitter->offset + n;
@@ -339,6 +341,7 @@ void tl_jitter_get(tl_jitter *jitter, double now_ms, int16_t *pcm)
         return;
     }
     jitter->stats.out_samples += n;
+    jitter->frame_position = jitter->position;
     const double target_ms = find_target(jitter, &f);
     skip_late(jitter, &f, target_ms);
     while (f.n < n)

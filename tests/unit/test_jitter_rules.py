@@ -412,3 +412,16 @@ def test_opus_dtx_is_noise() -> None:
     stats = buffer.stats
     assert (stats.packets_lost, stats.packets_late) == (0, 0)
     assert stats.comfort_noise_samples >= 3 * 39 * PACKET
+
+
+def test_a_frame_s_time_is_that_of_its_audio() -> None:
+    buffer, sequence = JitterBuffer("PCMU"), 0
+    for k in range(400):
+        if k < 100 or k >= 300:  # nothing is sent for four seconds
+            buffer.put(b"\xff" * 160, sequence=sequence, timestamp=160 * k, arrival_ms=20 * k)
+            sequence += 1
+        frame = buffer.get(20 * k + 5)
+        media = buffer.segments[0]
+        if media.timestamp is not None:
+            assert frame.timestamp_ms == media.timestamp / 8
+    assert frame.timestamp_ms > 7950

@@ -80,6 +80,8 @@ void tl_jitter_restart(tl_jitter *jitter);
 void tl_jitter_get(tl_jitter *jitter, double now_ms, int16_t *pcm);
 /* Where the next frame begins, in the stream's time from its first packet on. */
 double tl_jitter_position_ms(const tl_jitter *jitter);
+/* And where the last one began: at its first packet, when it has one from the start. */
+double tl_jitter_frame_ms(const tl_jitter *jitter);
 /* Of the last frame; returns how many. */
 size_t tl_jitter_segments(const tl_jitter *jitter, const tl_jitter_segment **segments);
 const tl_jitter_stats *tl_jitter_stats_of(const tl_jitter *jitter);

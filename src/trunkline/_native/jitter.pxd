@@ -61,7 +61,7 @@ cdef extern from "trunkline/jitter.h" nogil:
                                    uint32_t timestamp, double arrival_ms)
     void tl_jitter_restart(tl_jitter *jitter)
     void tl_jitter_get(tl_jitter *jitter, double now_ms, int16_t *pcm)
-    double tl_jitter_position_ms(const tl_jitter *jitter)
+    double tl_jitter_frame_ms(const tl_jitter *jitter)
     size_t tl_jitter_segments(const tl_jitter *jitter, const tl_jitter_segment **segments)
     const tl_jitter_stats *tl_jitter_stats_of(const tl_jitter *jitter)
     double tl_jitter_drift_ppm(const tl_jitter *jitter)

@@ -237,12 +237,12 @@ cdef class JitterBuffer:
         cdef const tl_jitter_segment *segments
         cdef Frame frame = new_frame(self.pool, self.sample_rate, self.channels, self.name)
         self.enter()
-        frame.timestamp_ms = tl_jitter_position_ms(self.state)
         if self.library is None:
             tl_jitter_get(self.state, at_ms, <int16_t *> frame.block)
         else:
             with nogil:
                 tl_jitter_get(self.state, at_ms, <int16_t *> frame.block)
+        frame.timestamp_ms = tl_jitter_frame_ms(self.state)
         frame.shape[0] = self.config.frame_samples
         frame.sequence = <long long> self.n_frames
         self.n_frames += 1
