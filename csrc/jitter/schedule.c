@@ -11,6 +11,7 @@
 #define FAST_SHARE 0.5       /* when the delay is more than a frame too long */
 #define SKIP_MS 3000.0       /* so much too long, packets are given up until it is right */
 #define FADED_MS 80.0        /* concealment so long is silence */
+#define JOINT_MS 5.0         /* that concealment needs to join what is cut */
 #define TARGET_AGE_MAX 5     /* packets until it is found anew */
 
 /* A frame being filled. */
@@ -183,8 +184,15 @@ static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot
         return;
     }
     const double delay_ms = delay_now(jitter, f);
-    /* The time of what is missing has passed already. */
-    if (gap <= 0 || delay_ms - ms_of(jitter, gap) >= target_ms - 1.0) {
+    const bool to_spare = delay_ms - ms_of(jitter, gap) >= target_ms - 1.0;
+    if (to_spare && gap > 0 && jitter->n_held + jitter->n_covered == 0) {
+        /* Nothing has been made up for it yet: a copy is better than a cut, and a cut needs a joint. */
+        const uint32_t n = min_u32(samples_of(jitter, JOINT_MS), gap < left ? (uint32_t)gap : left);
+        if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap))
+            skip_missing(jitter, later->sequence - 1, later->n_samples);
+        else
+            conceal(jitter, f, n, true);
+    } else if (gap <= 0 || to_spare) { /* its time has passed */
         skip_missing(jitter, later->sequence, later->n_samples);
         jitter->position = later->position;
     } else if (delay_ms < target_ms - 1e-6 && gap >= later->n_samples / 2) {

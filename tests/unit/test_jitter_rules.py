@@ -425,3 +425,21 @@ def test_a_frame_s_time_is_that_of_its_audio() -> None:
         if media.timestamp is not None:
             assert frame.timestamp_ms == media.timestamp / 8
     assert frame.timestamp_ms > 7950
+
+
+def test_what_is_cut_out_with_delay_to_spare_is_joined() -> None:
+    noise = Random(1).randbytes(160 * 200)  # which no stretching shortens
+    buffer = JitterBuffer("PCMU")
+    for k in range(200):
+        late_ms = 60 if k < 2 else 0
+        if k != 100:
+            packet = noise[160 * k :][:160]
+            buffer.put(packet, sequence=k, timestamp=160 * k, arrival_ms=20 * k + late_ms)
+        buffer.get(20 * k + 65)
+        segments = buffer.segments
+        if any(segment.kind == "conceal" for segment in segments) and k > 10:
+            assert [(segment.kind, segment.out_ms) for segment in segments][:1] == [("conceal", 5.0)]
+            break
+    else:
+        pytest.fail("nothing was concealed")
+    assert buffer.stats.concealed_samples == 40
