@@ -1,4 +1,5 @@
 /* Time of a 20 ms packet through Track and Packetizer, for every codec, beside memcpy. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static double bench_memcpy(void)
 /* n_first samples come before the packets: 0 gives whole frames, 80 frames of two halves. */
 static double bench_track(const tl_codec *codec, tl_isa isa, size_t n_first)
 {
-    const tl_track_config config = {codec, isa, 8000, 1, PACKET_SAMPLES, NULL, 0, NULL};
+    const tl_track_config config = {.codec = codec, .isa = isa, .rate_hz = 8000, .n_channels = 1, .frame_samples = PACKET_SAMPLES};
     void *mem = malloc(tl_track_size(&config));
     if (!mem)
         exit(EXIT_FAILURE);
@@ -51,13 +52,18 @@ static double bench_track(const tl_codec *codec, tl_isa isa, size_t n_first)
     const size_t n_bytes = PACKET_SAMPLES * codec->block_bytes;
     tl_track_info info;
     int64_t timestamp_ms = 0;
-    tl_track_put(track, payloads[0], n_first * codec->block_bytes, TL_TRACK_NO_SEQUENCE, timestamp_ms);
+    tl_track_packet packet = {.payload = payloads[0], .n_bytes = n_first * codec->block_bytes,
+                              .sequence = TL_TRACK_NO_SEQUENCE, .timestamp = timestamp_ms, .arrival_ms = NAN};
+    tl_track_put(track, &packet);
     timestamp_ms = (int64_t)n_first / 8;
 
     for (int round = 0; round < ROUNDS; round++) {
         const uint64_t start = timer_now();
         for (int i = 0; i < PACKETS; i++, timestamp_ms += 20) {
-            tl_track_put(track, payloads[i], n_bytes, TL_TRACK_NO_SEQUENCE, timestamp_ms);
+            packet.payload = payloads[i];
+            packet.n_bytes = n_bytes;
+            packet.timestamp = timestamp_ms;
+            tl_track_put(track, &packet);
             while (tl_track_pending(track) != TL_TRACK_NOTHING)
                 tl_track_take(track, pcm, &info);
         }

@@ -1,6 +1,8 @@
 /* Track and Packetizer where only C can look: memory. Every payload is a block of its exact size, freed
  * as soon as nothing is pending; every frame and every state lies between guards. What the frames hold
  * is compared with a model in tests/unit/test_track.py. */
+#include <math.h>
+
 #include "check.h"
 #include "trunkline/track.h"
 
@@ -22,6 +24,12 @@ static uint8_t *random_payload(size_t n_bytes)
     for (size_t i = 0; i < n_bytes; i++)
         payload[i] = (uint8_t)random_below(256);
     return payload;
+}
+
+static tl_track_status put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence, int64_t timestamp_ms)
+{
+    return tl_track_put(track, &(tl_track_packet){.payload = payload, .n_bytes = n_bytes, .sequence = sequence,
+                                                  .timestamp = timestamp_ms, .arrival_ms = NAN});
 }
 
 /* From a rate to its double: only the ratio counts. */
@@ -97,7 +105,7 @@ static void test_hostile_packets(void)
         if (now_ms > MAX_TIMESTAMP_MS)
             now_ms = MAX_TIMESTAMP_MS;
         sequence = random_below(10) ? sequence + 1 : (int64_t)(random_below(1u << 31) << 32);
-        tl_track_put(track, payload, n_bytes, random_below(5) ? sequence : TL_TRACK_NO_SEQUENCE, now_ms);
+        put(track, payload, n_bytes, random_below(5) ? sequence : TL_TRACK_NO_SEQUENCE, now_ms);
         if (random_below(30) == 0) {
             tl_track_drop(track);
             CHECK_EQ_INT(tl_track_pending(track), TL_TRACK_NOTHING);
@@ -116,19 +124,20 @@ static void test_hostile_packets(void)
 /* A copy of the state goes on as the original does. */
 static void test_copy(void)
 {
-    const tl_track_config config = {tl_codec_find("L16"), tl_isa_best(), 8000, 2, 160, NULL, 0, NULL};
+    const tl_track_config config = {.codec = tl_codec_find("L16"), .isa = tl_isa_best(), .rate_hz = 8000,
+                                    .n_channels = 2, .frame_samples = 160};
     void *one_mem = check_alloc(tl_track_size(&config)), *two_mem = check_alloc(tl_track_size(&config));
     tl_track *one = tl_track_init(one_mem, &config);
     uint8_t *payload = random_payload(639); /* leaves 159 samples and three odd bytes */
     const uint8_t low_byte = payload[638];
-    tl_track_put(one, payload, 639, 1, 0);
+    put(one, payload, 639, 1, 0);
     free(payload);
     CHECK_EQ_INT(tl_track_pending(one), TL_TRACK_NOTHING);
     tl_track *two = memcpy(two_mem, one_mem, tl_track_size(&config));
     free(one_mem);
 
     payload = random_payload(1);
-    tl_track_put(two, payload, 1, 2, 20);
+    put(two, payload, 1, 2, 20);
     int16_t pcm[320];
     tl_track_info info = {0};
     CHECK_EQ_INT(tl_track_pending(two), TL_TRACK_FRAME);
@@ -143,8 +152,9 @@ static void test_copy(void)
 static void test_finish_resampled(void)
 {
     const uint32_t frame_samples = 1 + (uint32_t)random_below(MAX_FRAME_SAMPLES);
-    const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, frame_samples,
-                                    double_rate,           16000, NULL};
+    const tl_track_config config = {.codec = tl_codec_find("PCMU"), .isa = tl_isa_best(), .rate_hz = 8000,
+                                    .n_channels = 1, .frame_samples = frame_samples, .bank = double_rate,
+                                    .frame_rate_hz = 16000};
     void *mem = check_alloc(tl_track_size(&config));
     tl_track *track = tl_track_init(mem, &config);
     guarded frame = guarded_new(2 * frame_samples * sizeof(int16_t), 0);
@@ -152,7 +162,7 @@ static void test_finish_resampled(void)
         const size_t n_bytes = 1 + random_below(300);
         uint8_t *payload = random_payload(n_bytes);
         uint64_t n_samples = 0;
-        tl_track_put(track, payload, n_bytes, round, 0); /* the next in sequence is laid, whatever its time */
+        put(track, payload, n_bytes, round, 0); /* the next in sequence is laid, whatever its time */
         bool finished = false;
         while (!finished || tl_track_pending(track) != TL_TRACK_NOTHING) {
             if (tl_track_pending(track) == TL_TRACK_NOTHING) {
@@ -176,12 +186,13 @@ static void test_finish_resampled(void)
 /* Ten seconds of gap cost no more memory than a frame, and are laid to the sample. */
 static void test_longest_gap(void)
 {
-    const tl_track_config config = {tl_codec_find("PCMU"), tl_isa_best(), 8000, 1, 160, NULL, 0, NULL};
+    const tl_track_config config = {.codec = tl_codec_find("PCMU"), .isa = tl_isa_best(), .rate_hz = 8000,
+                                    .n_channels = 1, .frame_samples = 160};
     void *mem = check_alloc(tl_track_size(&config));
     tl_track *track = tl_track_init(mem, &config);
     uint64_t n_frames = 0;
-    tl_track_put(track, "", 1, 1, 0);
-    tl_track_put(track, "", 1, 2, TL_TRACK_MAX_GAP_MS);
+    put(track, "", 1, 1, 0);
+    put(track, "", 1, 2, TL_TRACK_MAX_GAP_MS);
     CHECK_EQ_INT(take_all(track, &config, &n_frames), 80000);
     CHECK_EQ_INT(tl_track_stats_of(track)->concealed_samples, 79999);
     CHECK_EQ_INT(tl_track_stats_of(track)->discontinuities, 0);

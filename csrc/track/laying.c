@@ -58,19 +58,24 @@ static size_t take_pcm(tl_track *track, int16_t *out, size_t n_samples)
 /* Fill at most n_samples of the gap; returns how many. */
 static size_t fill_gap(tl_track *track, int16_t *out, size_t n_samples)
 {
-    if (track->config.codec->packets) {
+    tl_plc *const plc = tl_track_plc(track);
+    const bool comfort = track->n_comfort > 0;
+    if (comfort)
+        n_samples = tl_track_min(n_samples, track->n_comfort);
+    if (track->config.codec->packets)
         n_samples = take_pcm(track, out, n_samples);
-    } else {
-        tl_plc *const plc = tl_track_plc(track);
-        if (plc && !track->discontinuity)
-            tl_plc_conceal(plc, out, n_samples);
-        else
-            memset(out, 0, n_samples * track->config.n_channels * sizeof *out);
-    }
+    else if (!plc || track->discontinuity)
+        memset(out, 0, n_samples * track->config.n_channels * sizeof *out);
+    else if (comfort)
+        tl_plc_noise(plc, out, n_samples);
+    else
+        tl_plc_conceal(plc, out, n_samples);
     track->n_gap -= n_samples;
     if (!track->discontinuity)
         track->n_filled += n_samples;
-    if (!track->comfort) {
+    if (comfort) {
+        track->n_comfort -= n_samples;
+    } else {
         track->started_concealed = true;
         track->stats.concealed_samples += n_samples;
     }
@@ -108,4 +113,3 @@ void tl_track_lay(tl_track *track, int16_t *frame)
         tl_track_advance(track, decode(track, frame + track->n_started * n_channels, room));
     }
 }
-

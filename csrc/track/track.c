@@ -3,15 +3,8 @@
 #include <string.h>
 
 #define PACKET_MS_MAX 120 /* Opus's longest */
-#define TOLERANCE_MS 10 /* carriers round timestamps to milliseconds, some to packets */
-
-/* 550 years: keeps ms x Hz and samples x 1000, and their difference, within an int64. */
-#define MAX_SINCE_ANCHOR_MS ((int64_t)1 << 44)
-
-static tl_resampler *resampler_of(const tl_track *track)
-{
-    return track->resampler_offset ? (tl_resampler *)((char *)track + track->resampler_offset) : NULL;
-}
+#define SLOT_MS 60      /* the longest payload that can wait */
+#define SLOT_BYTES 1275 /* or packet: Opus of one frame (RFC 6716 3.4) */
 
 static size_t aligned(size_t n_bytes)
 {
@@ -20,7 +13,7 @@ static size_t aligned(size_t n_bytes)
 }
 
 /* The started frame, and what lies behind it: the resampler; the concealment, or the decoder and the PCM of one
- * packet. */
+ * packet; the slots of payloads that wait. */
 static size_t lay_out(const tl_track_config *config, tl_track *track)
 {
     const tl_packet_codec *packets = config->codec->packets;
@@ -39,12 +32,16 @@ static size_t lay_out(const tl_track_config *config, tl_track *track)
         track->plc_offset = end;
         end += tl_plc_size(config->rate_hz, config->n_channels);
     }
-    return end;
+    track->slots_offset = end;
+    if (config->wait_ms > 0.0 || config->rtp_clock_hz > 0)
+        track->slot_bytes = packets ? SLOT_BYTES : config->rate_hz * SLOT_MS / 1000 * config->n_channels
+                                                   * (uint32_t)config->codec->block_bytes;
+    return end + (size_t)(TL_TRACK_HELD_MAX + 1) * track->slot_bytes;
 }
 
 size_t tl_track_size(const tl_track_config *config)
 {
-    tl_track track;
+    tl_track track = {.slot_bytes = 0};
     return lay_out(config, &track);
 }
 
@@ -61,7 +58,7 @@ tl_track *tl_track_init(void *mem, const tl_track_config *config)
     memset(track, 0, sizeof *track);
     lay_out(config, track);
     if (config->bank) {
-        tl_resampler_init(resampler_of(track), config->bank, config->isa, config->n_channels);
+        tl_resampler_init(tl_track_resampler(track), config->bank, config->isa, config->n_channels);
         track->delay_ms = tl_resample_delay(config->bank) * 1000.0 / config->frame_rate_hz;
     }
     if (config->codec->packets)
@@ -75,211 +72,10 @@ tl_track *tl_track_init(void *mem, const tl_track_config *config)
     return track;
 }
 
-static void anchor(tl_track *track, int64_t timestamp_ms)
-{
-    track->anchored = true;
-    track->anchor_ms = timestamp_ms;
-    track->n_laid = 0;
-}
-
-/* How far a timestamp lies ahead of the next sample to be laid, in thousandths of a sample: ms times Hz,
- * so nothing is rounded. */
-static int64_t ahead_of_line(const tl_track *track, int64_t timestamp_ms)
-{
-    int64_t since_ms = timestamp_ms - track->anchor_ms;
-    if (since_ms > MAX_SINCE_ANCHOR_MS)
-        since_ms = MAX_SINCE_ANCHOR_MS;
-    if (since_ms < -MAX_SINCE_ANCHOR_MS)
-        since_ms = -MAX_SINCE_ANCHOR_MS;
-    return since_ms * track->config.rate_hz - track->n_laid * 1000;
-}
-
-static bool may_fill(const tl_track *track, int64_t ahead)
-{
-    const uint64_t rate_hz = track->config.rate_hz;
-    if (ahead > (int64_t)(TL_TRACK_MAX_GAP_MS * rate_hz))
-        return false;
-    return track->n_filled + (uint64_t)ahead / 1000 <=
-           TL_TRACK_CONCEALED_PER_DECODED * track->n_decoded + TL_TRACK_CONCEALED_ALLOWANCE_MS * rate_hz / 1000;
-}
-
-/* What the frames still have to bring of the audio so far, in samples at their rate. */
-static size_t due_to_end(const tl_track *track)
-{
-    const tl_resampler *resampler = resampler_of(track);
-    if (!resampler)
-        return track->n_started;
-    if (track->n_started == 0 && !track->resampler_holds)
-        return 0;
-    return tl_resampler_due(resampler, track->n_started) + tl_resample_delay(track->config.bank);
-}
-
-/* Whole frames that bring it. */
-static size_t frames_to_end(const tl_track *track)
-{
-    const size_t frame_samples = tl_track_frame_samples(&track->config);
-    return (due_to_end(track) + frame_samples - 1) / frame_samples;
-}
-
-static void open_gap(tl_track *track, int64_t ahead, bool follows, int64_t timestamp_ms)
-{
-    track->n_odd = 0;
-    track->comfort = follows && track->config.codec->packets;
-    if (may_fill(track, ahead)) {
-        track->n_gap = (size_t)(ahead / 1000);
-        return;
-    }
-    track->n_gap = frames_to_end(track) * track->config.frame_samples - track->n_started;
-    track->discontinuity = true;
-    track->resumes_ms = timestamp_ms;
-    track->stats.discontinuities++;
-}
-
-/* Count the sequence numbers skipped before this one, and return how many; -1: it is not known to come later. */
-static int64_t count_skipped(tl_track *track, int64_t sequence)
-{
-    const int64_t last = track->last_sequence;
-    if (last == TL_TRACK_NO_SEQUENCE || sequence <= last)
-        return -1;
-    const uint64_t skipped = (uint64_t)(sequence - last - 1);
-    track->stats.lost += skipped <= UINT64_MAX - track->stats.lost ? skipped : UINT64_MAX - track->stats.lost;
-    return (int64_t)skipped;
-}
-
-/* The packets that were skipped say best how long a gap is, unless the timestamp says something else. */
-static int64_t missing_before(const tl_track *track, int64_t ahead, int64_t skipped, size_t n_samples)
-{
-    if (skipped <= 0 || n_samples == 0 || (uint64_t)skipped > ((uint64_t)1 << 40) / n_samples)
-        return 0;
-    const int64_t missing = skipped * (int64_t)n_samples * 1000, off = ahead - missing;
-    const int64_t tolerance = (int64_t)TOLERANCE_MS * track->config.rate_hz;
-    return off > -tolerance && off < tolerance ? missing : 0;
-}
-
-/* Find the place of n_samples on the timeline. False when they are late. */
-static bool place(tl_track *track, size_t n_samples, int64_t skipped, int64_t timestamp_ms)
-{
-    if (!track->anchored)
-        anchor(track, timestamp_ms);
-
-    const bool follows = skipped == 0;
-    const int64_t ahead = ahead_of_line(track, timestamp_ms);
-    const int64_t missing = missing_before(track, ahead, skipped, n_samples);
-    const int64_t tolerance = (int64_t)TOLERANCE_MS * track->config.rate_hz;
-    if (missing > 0 || ahead >= tolerance) {
-        open_gap(track, missing > 0 ? missing : ahead, follows, timestamp_ms);
-    } else if (ahead <= -tolerance) {
-        if (!follows) {
-            if (ahead + (int64_t)n_samples * 1000 <= 0)
-                return false;
-            track->n_odd = 0;
-        }
-        track->stats.resyncs++;
-        anchor(track, timestamp_ms);
-    }
-    return true;
-}
-
-/* Complete the sample that the last payload began. Returns the bytes used, at least one. */
-static size_t lay_odd_bytes(tl_track *track, const uint8_t *payload, size_t n_bytes)
-{
-    const size_t n_used = tl_track_min(track->block_bytes - track->n_odd, n_bytes);
-    memcpy(track->odd + track->n_odd, payload, n_used);
-    track->n_odd += n_used;
-    if (track->n_odd == track->block_bytes) {
-        track->payload = track->odd;
-        track->n_payload = 1;
-        tl_track_lay(track, track->started);
-        track->n_odd = 0;
-    }
-    return n_used;
-}
-
-/* Move what makes no frame yet into the state; the payload is no longer needed. */
-static void keep_rest(tl_track *track)
-{
-    if (tl_track_pending(track) == TL_TRACK_NOTHING) {
-        tl_track_lay(track, track->started);
-        track->payload = NULL;
-    }
-}
-
-static void append(tl_track *track, const uint8_t *payload, size_t n_bytes)
-{
-    if (track->n_odd > 0) {
-        const size_t n_used = lay_odd_bytes(track, payload, n_bytes);
-        payload += n_used;
-        n_bytes -= n_used;
-    }
-    track->payload = payload;
-    track->n_payload = n_bytes / track->block_bytes;
-    const size_t n_odd = n_bytes % track->block_bytes;
-    if (n_odd > 0) {
-        memcpy(track->odd, payload + n_bytes - n_odd, n_odd);
-        track->n_odd = n_odd;
-    }
-    keep_rest(track);
-}
-
-static void append_packet(tl_track *track, const uint8_t *packet, size_t n_bytes, size_t n_samples)
-{
-    track->payload = packet;
-    track->packet_bytes = n_bytes;
-    track->n_payload = n_samples;
-    track->n_fec = 0;
-    if (track->n_gap > 0 && !track->comfort && !track->discontinuity)
-        track->n_fec = track->config.codec->packets->fec_samples(tl_track_decoder(track), packet, n_bytes);
-    if (track->n_fec > track->n_gap)
-        track->n_fec = 0;
-    keep_rest(track);
-}
-
-bool tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
-                  int64_t timestamp_ms)
-{
-    const tl_packet_codec *packets = track->config.codec->packets;
-    const size_t n_samples = packets ? packets->duration(track->config.rate_hz, payload, n_bytes)
-                                     : n_bytes / track->block_bytes;
-    if (packets && n_samples == 0 && n_bytes > 0)
-        return false;
-    const int64_t skipped = count_skipped(track, sequence);
-    track->stats.packets++;
-    track->stats.bytes += n_bytes;
-
-    const bool late = n_bytes > 0 && !place(track, n_samples, skipped, timestamp_ms);
-    /* A lower number that is not late is the carrier's numbering begun anew. */
-    if (sequence > track->last_sequence || (!late && sequence != TL_TRACK_NO_SEQUENCE))
-        track->last_sequence = sequence;
-    if (late)
-        track->stats.late++;
-    else if (packets && n_bytes > 0)
-        append_packet(track, payload, n_bytes, n_samples);
-    else if (n_bytes > 0)
-        append(track, payload, n_bytes);
-    return true;
-}
-
-void tl_track_finish(tl_track *track)
-{
-    track->n_odd = 0;
-    track->n_ending = due_to_end(track);
-}
-
-void tl_track_drop(tl_track *track)
-{
-    track->n_started = 0;
-    track->started_concealed = false;
-    track->n_gap = 0;
-    track->discontinuity = false;
-    track->n_payload = 0;
-    track->n_pcm = 0;
-    track->n_ending = 0;
-    track->n_laid -= (int64_t)track->n_padded;
-    track->n_padded = 0;
-}
-
 tl_track_kind tl_track_pending(const tl_track *track)
 {
+    if (track->announced)
+        return TL_TRACK_PACKET;
     const size_t n_before = track->n_started + track->n_gap;
     if (track->discontinuity)
         return n_before > 0 ? TL_TRACK_FRAME : TL_TRACK_DISCONTINUITY;
@@ -291,7 +87,7 @@ tl_track_kind tl_track_pending(const tl_track *track)
 static void forget_held(tl_track *track)
 {
     if (track->resampler_holds)
-        tl_resampler_reset(resampler_of(track));
+        tl_resampler_reset(tl_track_resampler(track));
     track->resampler_holds = false;
 }
 
@@ -322,7 +118,7 @@ static size_t resample_frame(tl_track *track, tl_resampler *resampler, int16_t *
 
 static void take_frame(tl_track *track, int16_t *pcm, tl_track_info *info)
 {
-    tl_resampler *resampler = resampler_of(track);
+    tl_resampler *resampler = tl_track_resampler(track);
     size_t n_samples;
     if (resampler) {
         n_samples = resample_frame(track, resampler, pcm);
@@ -343,23 +139,32 @@ static void take_frame(tl_track *track, int16_t *pcm, tl_track_info *info)
     track->started_concealed = false;
 }
 
+static void take_discontinuity(tl_track *track, tl_track_info *info)
+{
+    *info = (tl_track_info){
+        .kind = TL_TRACK_DISCONTINUITY,
+        .timestamp_ms = tl_track_line_end_ms(track) - track->delay_ms,
+        .resumes_ms = (double)track->resumes_ms - track->delay_ms,
+    };
+    if (tl_track_plc(track))
+        tl_plc_reset(tl_track_plc(track));
+    forget_held(track);
+    track->discontinuity = false;
+    tl_track_anchor(track, track->resumes_ms);
+}
+
 void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info)
 {
-    if (tl_track_pending(track) == TL_TRACK_FRAME) {
-        take_frame(track, pcm, info);
-    } else {
-        *info = (tl_track_info){
-            .kind = TL_TRACK_DISCONTINUITY,
-            .timestamp_ms = tl_track_line_end_ms(track) - track->delay_ms,
-            .resumes_ms = (double)track->resumes_ms - track->delay_ms,
-        };
-        if (tl_track_plc(track))
-            tl_plc_reset(tl_track_plc(track));
-        forget_held(track);
-        track->discontinuity = false;
-        anchor(track, track->resumes_ms);
+    switch (tl_track_pending(track)) {
+    case TL_TRACK_PACKET:
+        *info = (tl_track_info){.kind = TL_TRACK_PACKET, .packet = track->packet};
+        track->announced = false;
+        break;
+    case TL_TRACK_FRAME: take_frame(track, pcm, info); break;
+    default: take_discontinuity(track, info); break;
     }
-    keep_rest(track);
+    tl_track_keep_rest(track);
+    tl_track_go_on(track);
 }
 
 const tl_track_stats *tl_track_stats_of(const tl_track *track)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ["Discontinuity", "JitterStats", "TrackStats"]
+__all__ = ["Discontinuity", "JitterStats", "Payload", "TrackStats"]
 
 
 class Discontinuity(msgspec.Struct, frozen=True):
@@ -16,17 +16,33 @@ class Discontinuity(msgspec.Struct, frozen=True):
     resumes_ms: float  # where they go on
 
 
+class Payload(msgspec.Struct, frozen=True):
+    """A payload as it came, in the order of the sequence numbers, before the frames that it brings.
+
+    Late packets have none. `timestamp_ms` is the carrier's (in RTP from the first packet's on), `sequence`
+    its number, which in RTP does not wrap; None when it sends none.
+    """
+
+    track: str
+    payload: bytes
+    timestamp_ms: int
+    sequence: int | None
+
+
 class TrackStats(msgspec.Struct, frozen=True):
     """Counters of one track since it began."""
 
     packets: int  # pushed, whatever became of them
     bytes: int
     late: int  # packets dropped because their time had been laid already; duplicates too
+    duplicates: int  # of these, those whose number had come before
+    reordered: int  # packets that others had overtaken, and that were in time all the same
+    discarded: int  # packets of RTP whose numbers jumped, and that the next one did not confirm
     lost: int  # sequence numbers that were skipped, also when they came late
     concealed_ms: float  # also what completes the frames before a Discontinuity
     fec_ms: float  # of that, what came from a copy in the packet after the gap (Opus)
     discontinuities: int
-    resyncs: int  # packets appended although their timestamp lay behind
+    resyncs: int  # packets appended although their timestamp lay behind, or their numbers jumped
 
 
 class JitterStats(msgspec.Struct, frozen=True, rename="camel"):

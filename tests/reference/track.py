@@ -20,6 +20,7 @@ CONCEALED_PER_DECODED = 10
 CONCEALED_ALLOWANCE_MS = 60_000
 SAMPLE_TICKS = 1000
 JOINT_MS = 5
+REMEMBERED = 64  # numbers
 
 ULAW = [ulaw_decode_sample(code) for code in range(256)]
 ALAW = [alaw_decode_sample(code) for code in range(256)]
@@ -53,6 +54,8 @@ class Track:
     packets: int = 0
     payload_bytes: int = 0
     late: int = 0
+    duplicates: int = 0
+    come: set[int] = field(default_factory=set)  # numbers, since they began
     lost: int = 0
     concealed: int = 0
     filled: int = 0  # of these, gaps and not the ends of frames
@@ -71,6 +74,9 @@ class Track:
             self.packets,
             self.payload_bytes,
             self.late,
+            self.duplicates,
+            0,
+            0,
             self.lost,
             self.concealed * 1000 / self.format.sample_rate,
             0.0,
@@ -84,11 +90,19 @@ class Track:
         skipped = self._count_lost(sequence)
         if payload and self._is_late(payload, timestamp_ms, follows=skipped == 0):
             self.late += 1
-            if sequence is not None and (self.last_sequence is None or sequence > self.last_sequence):
+            if sequence is None:
+                return []
+            if self.last_sequence is None or sequence > self.last_sequence:
                 self.last_sequence = sequence
+            else:
+                self.duplicates += sequence in self.come and sequence > self.last_sequence - REMEMBERED
+            self.come.add(sequence)
             return []
         if sequence is not None:
+            if skipped is None:
+                self.come = set()
             self.last_sequence = sequence
+            self.come.add(sequence)
         if not payload:
             return []
         missing = max(skipped or 0, 0) * (len(payload) // self.block_bytes) * SAMPLE_TICKS

@@ -1,21 +1,30 @@
 /* Track: one direction of one call, payloads to frames; and its mirror, PCM to payloads.
  *
- * Put a payload, then take until nothing is pending:
+ * Put a packet, then take until nothing is pending:
  *
- *     tl_track_put(track, payload, n_bytes, sequence, timestamp_ms);
+ *     tl_track_put(track, &packet);
  *     while (tl_track_pending(track) != TL_TRACK_NOTHING)
  *         tl_track_take(track, pcm, &info);
  *
+ * The order. Behind missing sequence numbers packets are held, for wait_ms from the arrival of the first of them, or
+ * where nobody says when they came until TL_TRACK_WAIT_PACKETS are; a poll says what time it is. No more than
+ * TL_TRACK_HELD_MAX are held, none that has a longer payload than a slot.
+ *
  * The timeline. A track lays samples one after the other from the time of its first packet. A packet
  * whose timestamp is within 10 ms of the next sample to be laid is appended, for carriers round; when sequence
- * numbers were skipped, within 10 ms of where as many packets like it end. Later ones leave a gap, which is concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier
- * ones are late, unless they are the next in sequence: then it was the carrier's clock that stepped back.
+ * numbers were skipped, within 10 ms of where as many packets like it end. Later ones leave a gap, which is
+ * concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier ones are late, unless they are the next
+ * in sequence: then it was the carrier's clock that stepped back.
  *
  * What is missing is concealed, up to 48 kHz, and the first 5 ms behind it are cross-faded with the concealment.
  *
- * Where the payloads are packets, a gap before one that follows the last in sequence is silence that was not sent:
- * it is filled with comfort noise, and neither concealed nor counted. Other gaps end with the copy that the
- * next packet brings of the audio before it, when it does.
+ * Where the payloads are packets, and in RTP, a gap in the timestamps that no missing packet explains is silence that
+ * was not sent: it is filled with comfort noise, and neither concealed nor counted. Other gaps end with the copy that
+ * the next packet brings of the audio before it, when it does.
+ *
+ * RTP. Numbers wrap, and the first packet's time is 0. Numbers that jump are those of another stream when the next
+ * packet confirms them (RFC 3550 A.1); so are the next packet's after a restart. That goes on behind the one before,
+ * as much later as it came later.
  *
  * With a bank the frames are resampled. They come when they would without; their timestamps, and those of a
  * discontinuity, have the resampler's delay taken off. A finish brings the samples that it still holds, and so do
@@ -39,6 +48,8 @@
 #define TL_TRACK_MAX_GAP_MS 10000
 #define TL_TRACK_CONCEALED_PER_DECODED 10
 #define TL_TRACK_CONCEALED_ALLOWANCE_MS 60000
+#define TL_TRACK_HELD_MAX 16
+#define TL_TRACK_WAIT_PACKETS 3
 
 typedef struct tl_track_config {
     const tl_codec *codec;
@@ -51,12 +62,36 @@ typedef struct tl_track_config {
     const tl_resample_bank *bank;
     uint32_t frame_rate_hz;
     const void *library; /* of a codec whose payloads are packets; outlives the track */
+    double wait_ms;        /* for missing packets; 0: packets are laid as they come */
+    uint32_t rtp_clock_hz; /* of RTP's timestamps, 1 to 192,000; 0: numbers do not wrap, timestamps are ms */
+    bool announces;        /* packets too, in order, before their frames */
 } tl_track_config;
+
+typedef struct tl_track_packet {
+    /* It must stay as it is until nothing is pending any more. */
+    const void *payload;
+    size_t n_bytes;
+    int64_t sequence;   /* from 0 on; TL_TRACK_NO_SEQUENCE, not in RTP, whose low 16 bits count */
+    int64_t timestamp;  /* ms, 0 to 2^53; RTP: its clock's ticks, whose low 32 bits count */
+    double arrival_ms;  /* of any one clock; NAN: unknown */
+    bool comfort_noise; /* the payload is of RFC 3389: what level the silence has that follows */
+} tl_track_packet;
+
+typedef enum tl_track_status {
+    TL_TRACK_LAID = 0,
+    TL_TRACK_HELD,
+    TL_TRACK_LATE,
+    TL_TRACK_DUPLICATE,
+    TL_TRACK_DISCARDED,
+    TL_TRACK_SUSPENDED, /* its numbers jumped: the next packet decides */
+    TL_TRACK_INVALID,   /* the codec's payloads are packets, and this is none; nothing has changed */
+} tl_track_status;
 
 typedef enum tl_track_kind {
     TL_TRACK_NOTHING = 0,
     TL_TRACK_FRAME,
     TL_TRACK_DISCONTINUITY,
+    TL_TRACK_PACKET,
 } tl_track_kind;
 
 typedef struct tl_track_info {
@@ -66,17 +101,22 @@ typedef struct tl_track_info {
     uint64_t index;      /* frame: 0, 1, 2 ... within the track */
     double timestamp_ms; /* frame: of its first sample. Discontinuity: where the frames stop */
     double resumes_ms;   /* discontinuity: where they go on */
+    /* Packet: as it was put, in RTP with numbers that do not wrap and its time in ms. Until the next take. */
+    tl_track_packet packet;
 } tl_track_info;
 
 typedef struct tl_track_stats {
     uint64_t packets; /* put, whatever became of them */
     uint64_t bytes;
     uint64_t late;              /* dropped: their time had been laid already (duplicates too) */
+    uint64_t duplicates;        /* of these, those whose number had come before */
+    uint64_t reordered;         /* overtaken by others, and yet in time */
+    uint64_t discarded;         /* numbers that jumped, and that nothing confirmed */
     uint64_t lost;              /* sequence numbers that were skipped, also when they came late */
     uint64_t concealed_samples; /* per channel */
     uint64_t fec_samples;       /* of these, those that a later packet had a copy of */
     uint64_t discontinuities;
-    uint64_t resyncs; /* packets appended although their timestamp lay behind */
+    uint64_t resyncs; /* packets appended although their timestamp lay behind, or their numbers jumped */
 } tl_track_stats;
 
 typedef struct tl_track tl_track;
@@ -88,21 +128,22 @@ uint32_t tl_track_frame_samples(const tl_track_config *config);
  * nothing is pending. */
 tl_track *tl_track_init(void *mem, const tl_track_config *config);
 
-/* Lay a payload on the timeline. Nothing may be pending. payload must stay as it is until nothing is
- * pending any more. timestamp_ms is 0 to 2^53, sequence >= 0 or TL_TRACK_NO_SEQUENCE. An empty payload
- * is counted, no more. Odd bytes (less than one sample of every channel) are carried over to the packet
- * that continues the audio, and dropped when none does. False, and nothing has changed: the codec's payloads are
- * packets, and this is none. */
-bool tl_track_put(tl_track *track, const void *payload, size_t n_bytes, int64_t sequence,
-                  int64_t timestamp_ms);
-/* Make the rest pending: the last frame is shorter. Nothing may be pending. */
+/* Take a packet in. Nothing may be pending. An empty payload is counted, no more. Odd bytes (less than one sample of
+ * every channel) are carried over to the packet that continues the audio, and dropped when none does. */
+tl_track_status tl_track_put(tl_track *track, const tl_track_packet *packet);
+/* Give up what has been waited for long enough by now. Nothing may be pending. */
+void tl_track_poll(tl_track *track, double now_ms);
+/* When that is; INFINITY: not without another packet. */
+double tl_track_deadline_ms(const tl_track *track);
+/* The next packet is the first of another stream, such as one with another SSRC. Only in RTP. */
+void tl_track_restart(tl_track *track);
+/* Make the rest pending, also what is held: the last frame is shorter. Nothing may be pending. */
 void tl_track_finish(tl_track *track);
 /* Forget what is pending, and the started frame: for a caller that has no memory to take it. */
 void tl_track_drop(tl_track *track);
 
 tl_track_kind tl_track_pending(const tl_track *track);
-/* Something must be pending. pcm has room for tl_track_frame_samples x n_channels s16; a discontinuity leaves it
- * alone. */
+/* Something must be pending. pcm has room for tl_track_frame_samples x n_channels s16; only a frame writes to it. */
 void tl_track_take(tl_track *track, int16_t *pcm, tl_track_info *info);
 
 const tl_track_stats *tl_track_stats_of(const tl_track *track);

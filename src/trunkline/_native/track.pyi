@@ -4,12 +4,20 @@ from trunkline._native.frame import Frame, FramePool
 from trunkline._native.opus_encoder import Encoder
 from trunkline.buffers import Buffer
 from trunkline.formats import CodecSpec, MediaFormat
-from trunkline.timeline import Discontinuity, TrackStats
+from trunkline.timeline import Discontinuity, Payload, TrackStats
 
 @final
 class Track:
     def __new__(
-        cls, format: MediaFormat, *, name: str = "inbound", frame_ms: int = 20, sample_rate: int | None = None
+        cls,
+        format: MediaFormat,
+        *,
+        name: str = "inbound",
+        frame_ms: int = 20,
+        sample_rate: int | None = None,
+        wait_ms: float = 0.0,
+        rtp_clock_rate: int | None = None,
+        output: str = "pcm",
     ) -> Track: ...
     @property
     def format(self) -> MediaFormat: ...
@@ -23,10 +31,28 @@ class Track:
     def pool(self) -> FramePool: ...
     @property
     def stats(self) -> TrackStats: ...
+    @property
+    def next_deadline_ms(self) -> float | None: ...
     def push(
-        self, payload: Buffer, *, timestamp_ms: int, sequence: int | None = None
-    ) -> list[Frame | Discontinuity]: ...
-    def flush(self) -> list[Frame | Discontinuity]: ...
+        self,
+        payload: Buffer,
+        *,
+        timestamp_ms: int,
+        sequence: int | None = None,
+        arrival_ms: float | None = None,
+    ) -> list[Frame | Discontinuity | Payload]: ...
+    def push_rtp(
+        self,
+        payload: Buffer,
+        *,
+        sequence: int,
+        timestamp: int,
+        arrival_ms: float | None = None,
+        comfort_noise: bool = False,
+    ) -> list[Frame | Discontinuity | Payload]: ...
+    def restart(self) -> None: ...
+    def poll(self, now_ms: float) -> list[Frame | Discontinuity | Payload]: ...
+    def flush(self) -> list[Frame | Discontinuity | Payload]: ...
 
 @final
 class Packetizer:

@@ -5,6 +5,7 @@ from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport INT64_MAX
 
 from trunkline._native._buffer cimport acquire_bytes, acquire_s16
@@ -16,16 +17,18 @@ from trunkline._native.opus_packet cimport parse, tl_opus_packet
 from trunkline._native.resample cimport Bank, find_bank
 
 from trunkline._native.resample import Resampler
-from trunkline.errors import ConcurrentUseError, FormatError
+from trunkline.errors import ConcurrentUseError, FormatError, LocalProtocolError
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
-from trunkline.timeline import Discontinuity, TrackStats
+from trunkline.timeline import Discontinuity, Payload, TrackStats
 
 cdef enum:
     FRAME_MS_MAX = 1000
     SAMPLE_BYTES = 2
     POOL_BLOCKS_MAX = 64
     POOL_BYTES_MAX = 1 << 20
+    CLOCK_RATE_MAX = 192000
 cdef int64_t TIMESTAMP_MS_MAX = <int64_t> 1 << 53
+cdef double TIME_MS_MAX = <double> TIMESTAMP_MS_MAX
 
 
 @cython.final
@@ -53,23 +56,19 @@ cdef class Track:
     came. (Above 48 kHz gaps are zeros.)
 
     Opus: the end of a gap comes from the next packet where that has a copy of it (in-band FEC), the rest is
-    concealed by the decoder; a gap before a packet whose sequence number is the next one is silence that
-    was not sent (DTX), so it becomes comfort noise and counts as nothing lost.
+    concealed by the decoder. There and in RTP, a gap that no missing packet explains is silence that was
+    not sent (DTX): it becomes comfort noise and counts as nothing lost.
+
+    `wait_ms`: packets behind missing sequence numbers are held for so long, from the arrival of the first
+    of them, or where `arrival_ms` is not given until three of them are there; 16 at most. Whoever gives it
+    calls `poll` at `next_deadline_ms`. 0: packets are laid as they come.
+
+    `rtp_clock_rate`: of the timestamps of RTP, in Hz; then packets are pushed by `push_rtp`, and the first
+    one's time is 0. `output="both"`: a Payload, as it came and in order, lies before its frames.
     """
 
-    cdef tl_track *track
-    cdef bint busy
-    cdef int format_rate
-    cdef int channels
-    cdef readonly object format
-    cdef readonly str name
-    cdef readonly int frame_ms
-    cdef readonly int sample_rate
-    cdef readonly FramePool pool
-    cdef Bank bank
-    cdef Library library
-
-    def __cinit__(self, format, *, str name not None="inbound", frame_ms=20, sample_rate=None):
+    def __cinit__(self, format, *, str name not None="inbound", frame_ms=20, sample_rate=None, wait_ms=0.0,
+                  rtp_clock_rate=None, output="pcm"):
         if not isinstance(format, MediaFormat):
             raise TypeError(f"format: takes a MediaFormat, got {type(format).__name__}")
         # Made anew: a subclass, or integers of one, may be anything but what was checked.
@@ -102,6 +101,19 @@ cdef class Track:
         if config.codec.packets is not NULL:
             self.library = loaded()
             config.library = &self.library.table
+        config.wait_ms = wait_ms
+        if not 0.0 <= config.wait_ms <= TIME_MS_MAX:
+            raise FormatError(f"wait_ms: takes 0 or more, got {wait_ms}")
+        config.rtp_clock_hz = 0
+        if rtp_clock_rate is not None:
+            rtp_clock_rate = exact_int(rtp_clock_rate)
+            if not 1 <= rtp_clock_rate <= CLOCK_RATE_MAX:
+                raise FormatError(f"rtp_clock_rate: takes 1 to {CLOCK_RATE_MAX} Hz, got {rtp_clock_rate}")
+            config.rtp_clock_hz = rtp_clock_rate
+        self.is_rtp = config.rtp_clock_hz > 0
+        if output not in ("pcm", "both"):
+            raise FormatError(f"output {output!r}: takes pcm or both")
+        config.announces = output == "both"
         self.track = tl_track_init(allocate(tl_track_size(&config)), &config)
         cdef int block_bytes = tl_track_frame_samples(&config) * config.n_channels * SAMPLE_BYTES
         self.pool = FramePool(block_bytes, max(1, min(POOL_BLOCKS_MAX, POOL_BYTES_MAX // block_bytes)))
@@ -117,6 +129,9 @@ cdef class Track:
             packets=stats.packets,
             bytes=stats.bytes,
             late=stats.late,
+            duplicates=stats.duplicates,
+            reordered=stats.reordered,
+            discarded=stats.discarded,
             lost=stats.lost,
             concealed_ms=stats.concealed_samples * 1000.0 / self.format_rate,
             fec_ms=stats.fec_samples * 1000.0 / self.format_rate,
@@ -124,39 +139,89 @@ cdef class Track:
             resyncs=stats.resyncs,
         )
 
-    def push(self, payload, *, timestamp_ms, sequence=None):
-        """Lay a payload on the track's timeline; return the frames that became whole, in order.
+    @property
+    def next_deadline_ms(self):
+        """When `poll` has something to give, in the time of `arrival_ms`; None: not without a packet."""
+        cdef double deadline_ms = tl_track_deadline_ms(self.track)
+        return None if deadline_ms == INFINITY else deadline_ms
+
+    def push(self, payload, *, timestamp_ms, sequence=None, arrival_ms=None):
+        """Take one packet and return what it brings: Frames, and between them Discontinuities.
 
         `payload`: a C-contiguous buffer of bytes, which is consumed whole: what makes no frame yet is
         kept, and an odd byte of L16 is carried over to the packet that continues the audio. An empty one
         is counted and no more. `timestamp_ms` of its first sample, 0 to 2**53; `sequence` 0 to 2**63 - 1,
-        or None when the stream has no such numbers. ValueError for numbers out of range, TypeError for
-        other buffers, PayloadError for what is no Opus packet, ConcurrentUseError inside another push; the
-        track is then as it was before.
+        or None when the stream has no such numbers; `arrival_ms` 0 to 2**53, of any clock that does not
+        step, None when it is not known. ValueError for numbers out of range, TypeError for other buffers,
+        PayloadError for what is no Opus packet, ConcurrentUseError inside another push; the track is then
+        as it was before.
         """
-        cdef Py_buffer view
-        cdef tl_opus_packet parsed
         cdef int64_t at_ms = whole_number(timestamp_ms, TIMESTAMP_MS_MAX, "timestamp_ms")
         cdef int64_t number = TL_TRACK_NO_SEQUENCE
         if sequence is not None:
             number = whole_number(sequence, INT64_MAX, "sequence")
-        acquire_bytes(payload, &view, "payload")
-        try:
-            enter(&self.busy)
-            if not tl_track_put(self.track, view.buf, <size_t> view.len, number, at_ms):
-                self.busy = False
-                parse(view.buf, view.len, &parsed)  # it raises
-            return self.take_pending()
-        finally:
-            PyBuffer_Release(&view)
+        if self.is_rtp:
+            raise LocalProtocolError("push into a track that has an rtp_clock_rate: use push_rtp")
+        return self.take_in(payload, number, at_ms, arrival_ms, False)
+
+    def push_rtp(self, payload, *, sequence, timestamp, arrival_ms=None, comfort_noise=False):
+        """Take the payload of one RTP packet; as `push`.
+
+        Of `sequence` the low 16 bits count, of `timestamp` the low 32. Numbers that jump are followed when
+        the next packet confirms them (RFC 3550 A.1), and the audio goes on. `comfort_noise`: the payload is
+        RFC 3389's, and says what the silence behind it is like. LocalProtocolError without rtp_clock_rate.
+        """
+        cdef int64_t number = whole_number(sequence, INT64_MAX, "sequence")
+        cdef int64_t stamp = whole_number(timestamp, INT64_MAX, "timestamp")
+        if not self.is_rtp:
+            raise LocalProtocolError("push_rtp into a track without rtp_clock_rate: use push")
+        return self.take_in(payload, number, stamp, arrival_ms, comfort_noise)
+
+    def restart(self):
+        """Say that the next RTP packet begins another stream, as one with another SSRC does.
+
+        It goes on behind the one before, as much later as it comes later.
+        """
+        enter(&self.busy)
+        tl_track_restart(self.track)
+        self.busy = False
+
+    def poll(self, now_ms):
+        """Give up what has been waited for until `now_ms`; return what lay behind it."""
+        cdef double at_ms = milliseconds(now_ms, "now_ms")
+        enter(&self.busy)
+        tl_track_poll(self.track, at_ms)
+        return self.take_pending(None, NULL)
 
     def flush(self):
         """Return the rest: the last frame is shorter, and there is none when there is no rest."""
         enter(&self.busy)
         tl_track_finish(self.track)
-        return self.take_pending()
+        return self.take_pending(None, NULL)
 
-    cdef list take_pending(self):
+    cdef list take_in(self, object payload, int64_t sequence, int64_t timestamp, object arrival_ms,
+                      bint comfort_noise):
+        cdef Py_buffer view
+        cdef tl_opus_packet parsed
+        cdef tl_track_packet packet
+        packet.sequence = sequence
+        packet.timestamp = timestamp
+        packet.arrival_ms = NAN if arrival_ms is None else milliseconds(arrival_ms, "arrival_ms")
+        packet.comfort_noise = comfort_noise
+        acquire_bytes(payload, &view, "payload")
+        try:
+            enter(&self.busy)
+            packet.payload = view.buf
+            packet.n_bytes = <size_t> view.len
+            self.status = tl_track_put(self.track, &packet)
+            if self.status == TL_TRACK_INVALID:
+                self.busy = False
+                parse(view.buf, view.len, &parsed)  # it raises
+            return self.take_pending(payload, view.buf)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef list take_pending(self, object payload, const void *buffer):
         cdef list items
         cdef tl_track_kind kind
         try:
@@ -165,7 +230,12 @@ cdef class Track:
                 kind = tl_track_pending(self.track)
                 if kind == TL_TRACK_NOTHING:
                     return items
-                items.append(self.take_frame() if kind == TL_TRACK_FRAME else self.take_discontinuity())
+                if kind == TL_TRACK_FRAME:
+                    items.append(self.take_frame())
+                elif kind == TL_TRACK_PACKET:
+                    self.take_packet(payload, buffer, items)
+                else:
+                    items.append(self.take_discontinuity())
         except BaseException:
             tl_track_drop(self.track)  # what is pending points into a payload that will be gone
             raise
@@ -185,6 +255,17 @@ cdef class Track:
         frame.sequence = <long long> info.index
         frame.concealed = info.concealed
         return frame
+
+    cdef int take_packet(self, object payload, const void *buffer, list items) except -1:
+        cdef tl_track_info info
+        tl_track_take(self.track, NULL, &info)
+        if info.packet.comfort_noise:
+            return 0
+        if info.packet.payload != buffer or type(payload) is not bytes:
+            payload = PyBytes_FromStringAndSize(<const char *> info.packet.payload, info.packet.n_bytes)
+        sequence = None if info.packet.sequence == TL_TRACK_NO_SEQUENCE else info.packet.sequence
+        items.append(Payload(self.name, payload, info.packet.timestamp, sequence))
+        return 0
 
     cdef object take_discontinuity(self):
         cdef tl_track_info info
@@ -364,6 +445,13 @@ cdef inline int64_t whole_number(object value, int64_t most, str what) except -1
         given = number if not overflow else f"a number of {value.bit_length()} bits"
         raise ValueError(f"{what}: takes 0 to {most}, got {given}")
     return number
+
+
+cdef inline double milliseconds(object value, str what) except? -1.0:
+    cdef double ms = value
+    if not 0.0 <= ms <= TIME_MS_MAX:
+        raise ValueError(f"{what}: takes 0 to 2**53 ms, got {value}")
+    return ms
 
 
 cdef const tl_codec *find_codec(str name) except NULL:

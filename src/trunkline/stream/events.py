@@ -4,7 +4,7 @@ import msgspec
 
 from trunkline.formats import MediaFormat
 from trunkline.frame import Frame
-from trunkline.track import Discontinuity
+from trunkline.timeline import Discontinuity, Payload
 
 __all__ = [
     "Cleared",
@@ -37,18 +37,6 @@ class Start(msgspec.Struct, frozen=True):
     custom_parameters: dict[str, str]
     dialect: str
     sample_rate: int | None = None
-
-
-class Payload(msgspec.Struct, frozen=True):
-    """A payload as it came, before the Frames that it brings: of a receiver with output="both".
-
-    `timestamp_ms` is the carrier's, `sequence` its chunk number, None when it sends none.
-    """
-
-    track: str
-    payload: bytes
-    timestamp_ms: int
-    sequence: int | None
 
 
 class Dtmf(msgspec.Struct, frozen=True):
