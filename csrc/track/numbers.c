@@ -33,6 +33,16 @@ static int64_t ahead_of_highest(const track_numbers *numbers, const tl_track_pac
     return (int16_t)(uint16_t)(sequence - (uint16_t)numbers->highest);
 }
 
+/* Too far from those that are awaited; or a little lower, but with a time that no packet of then had. */
+static bool jumps(const tl_track *track, const tl_track_packet *packet)
+{
+    const track_numbers *const numbers = &track->numbers;
+    const int64_t ahead = ahead_of_highest(numbers, packet);
+    const int64_t ticks = (int32_t)((uint32_t)packet->timestamp - numbers->timestamp);
+    return ahead < -MISORDER || ahead > JUMP
+           || (ahead <= 0 && (ticks > 0 || ticks * 1000 < -(int64_t)TL_TRACK_MAX_GAP_MS * track->config.rtp_clock_hz));
+}
+
 /* Make a packet's numbers ours. */
 static tl_track_packet absolute(tl_track *track, const tl_track_packet *packet, size_t n_samples)
 {
@@ -108,12 +118,11 @@ tl_track_status tl_track_put_rtp(tl_track *track, const tl_track_packet *packet,
         numbers->highest = (uint16_t)packet->sequence - 1;
         numbers->timestamp = (uint32_t)packet->timestamp;
     }
-    const int64_t ahead = ahead_of_highest(numbers, packet);
     if (numbers->restarting) {
         give_up_suspended(track);
         renumber(track, packet);
         numbers->restarting = false;
-    } else if (ahead < -MISORDER || ahead > JUMP) {
+    } else if (jumps(track, packet)) {
         if (!numbers->suspends || (uint16_t)(packet->sequence - 1) != (uint16_t)numbers->suspended.sequence)
             return suspend(track, packet);
         follow_jump(track, packet, n_samples);

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from aiohttp import WSMessage, WSMsgType
 
-from tests.net.endpoints import call_messages, run
+from tests.net.endpoints import Seen, call_messages, connect, run, send
+from tests.net.virtual_time import run_in_virtual_time
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
 from trunkline.net import Call, serve
 from trunkline.stream import Frame, Start, StreamReceiver
@@ -22,7 +23,7 @@ class Flood:
     def __init__(self, messages: list[str]) -> None:
         self._messages = iter(messages)
 
-    async def receive(self) -> WSMessage:
+    async def receive(self, **_: float | None) -> WSMessage:
         try:
             return WSMessage(WSMsgType.TEXT, next(self._messages), None)
         except StopIteration:
@@ -83,3 +84,23 @@ def test_a_token_that_no_header_carries_is_refused_and_not_shown(token: str) -> 
     with pytest.raises(LocalProtocolError, match="no header can carry") as refused:
         run(main())
     assert not token or token not in repr(refused.value)
+
+
+def test_a_missing_chunk_is_waited_for_by_the_clock() -> None:
+    async def main() -> None:
+        seen, loop = Seen(), asyncio.get_running_loop()
+        async with serve(seen) as server, connect(server) as socket:
+            messages = call_messages("call-1", bytes(2 * 160 * 6))
+            start, media = messages[:-7], messages[-7:-1]
+            began = loop.time()
+            await send(socket, [*start, media[0], media[2]])
+            await seen.until("call-1", 4)
+            assert 0.06 <= loop.time() - began < 0.1
+            await send(socket, [media[4], media[3], media[5], messages[-1]])
+            call = await seen.ended.get()
+        frames = [event for event in seen.events["call-1"] if isinstance(event, Frame)]
+        assert [frame.concealed for frame in frames] == [False, True, False, False, False, False]
+        assert [frame.timestamp_ms for frame in frames] == [20.0 * k for k in range(6)]
+        assert (call.stats["inbound"].lost, call.stats["inbound"].reordered) == (1, 1)
+
+    run_in_virtual_time(main())

@@ -126,7 +126,7 @@ def test_payloads_come_before_their_frames_and_only_when_asked_for() -> None:
     assert events[1] == Payload("inbound", b"\xff" * 160, 0, 1)
     receiver = StreamReceiver()
     assert not [e for message in messages for e in receiver.receive(message) if isinstance(e, Payload)]
-    with pytest.raises(FormatError, match="takes pcm, both"):
+    with pytest.raises(FormatError, match="takes pcm or both"):
         StreamReceiver(output="encoded")
 
 

@@ -243,10 +243,15 @@ def test_what_is_no_media() -> None:
     assert receiver.unknown_events == 1
 
 
-def test_gap_is_concealed() -> None:
+def test_gap_is_waited_for_and_concealed() -> None:
     receiver, platform = started()
-    receiver.receive(platform.media(PACKET, 0))
-    frames = receiver.receive(platform.media(PACKET, 80, chunk=5))
+    receiver.receive(platform.media(PACKET, 0), arrival_ms=1000.0)
+    assert receiver.next_deadline_ms is None
+    assert receiver.receive(platform.media(PACKET, 80, chunk=5), arrival_ms=1080.0) == []
+    assert receiver.next_deadline_ms == 1140.0
+    assert receiver.poll(1139.9) == []
+    frames = receiver.poll(1140.0)
+    assert receiver.next_deadline_ms is None
     assert [(f.timestamp_ms, f.concealed) for f in frames if isinstance(f, Frame)] == [
         (20.0, True),
         (40.0, True),
@@ -271,8 +276,25 @@ def test_gap_over_10_s_is_a_discontinuity() -> None:
     assert receiver.stats["inbound"].discontinuities == 1
 
 
-def test_late_and_duplicate_packets_are_dropped() -> None:
+@pytest.mark.parametrize("timed", [True, False])
+def test_chunks_are_put_in_order(timed: bool) -> None:
     receiver, platform = started()
+    events: list[Event] = []
+    for i, chunk in enumerate((1, 3, 2, 6, 5, 4, 7, 8, 8, 7, 10, 11, 12)):
+        message = platform.media(bytes([chunk]) * 160, 20 * (chunk - 1), chunk=chunk)
+        events += receiver.receive(message, 20.0 * i if timed else None)
+    last = [*receiver.poll(300.0)] if timed else []
+    frames = [event for event in events + last if isinstance(event, Frame)]
+    assert [frame.timestamp_ms for frame in frames] == [20.0 * i for i in range(12)]
+    for i in (0, 1, 2, 3, 4, 5, 6, 7):
+        assert samples_of(frames[i]) == reference.decode("PCMU", bytes([i + 1]) * 160)
+    assert len(last) == (4 if timed else 0)  # 9 has not come
+    stats = receiver.stats["inbound"]
+    assert (stats.reordered, stats.late, stats.duplicates, stats.lost) == (3, 2, 2, 1)
+
+
+def test_late_and_duplicate_packets_are_dropped() -> None:
+    receiver, platform = started(wait_ms=0)
     for chunk, timestamp_ms, n_events in ((1, 0, 1), (3, 40, 2), (2, 20, 0), (3, 40, 0), (4, 60, 1)):
         events = receiver.receive(platform.media(PACKET, timestamp_ms, chunk=chunk))
         assert len(events) == n_events
@@ -337,4 +359,4 @@ def test_second_thread_is_refused() -> None:
         go_on.set()
         thread.join()
     assert len(result) == 1
-    assert len(receiver.receive(platform.media(PACKET, 20))) == 1
+    assert len(receiver.receive(platform.media(PACKET, 20, chunk=2))) == 1

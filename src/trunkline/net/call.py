@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections import deque
 from enum import IntEnum
-from typing import Final, Self
+from typing import Final
 
 from trunkline.errors import (
     FormatError,
@@ -16,8 +15,8 @@ from trunkline.errors import (
     TrunklineError,
 )
 from trunkline.extras import needs_extra
-from trunkline.stream import Event, Start, StreamReceiver
-from trunkline.track import TrackStats
+from trunkline.net.event_stream import EventStream
+from trunkline.stream import StreamReceiver
 
 with needs_extra("server"):
     from aiohttp import WSCloseCode, WSMsgType, web
@@ -69,7 +68,7 @@ class StreamSocket(web.WebSocketResponse):
         return await super().close(code=code, message=message, drain=drain)
 
 
-class Call:
+class Call(EventStream):
     """One media stream: iterate over it for its events, from Start to Stop.
 
     The iteration ends after Stop, when the connection is lost and when the peer breaks the protocol; in
@@ -79,39 +78,15 @@ class Call:
     `peer` is the address of the other end.
     """
 
+    _receiver: StreamReceiver
+
     def __init__(self, socket: StreamSocket, transport: asyncio.Transport, receiver: StreamReceiver) -> None:
-        self.peer = peer_of(transport)
-        self.error: TrunklineError | None = None
+        super().__init__(peer_of(transport), receiver)
         self._socket = socket
         self._transport = transport
-        self._receiver = receiver
         self._hung_up: str | None = None
-        self._events: deque[Event] = deque()
-        self._over = False
         self._left_out = False
         self._taken_in_turn = 0
-
-    @property
-    def start(self) -> Start:
-        """The stream's start message: ids, tracks, format, custom parameters."""
-        if self._receiver.start is None:
-            raise LocalProtocolError("no start message yet")
-        return self._receiver.start
-
-    @property
-    def stats(self) -> dict[str, TrackStats]:
-        """Counters of each track so far."""
-        return self._receiver.stats
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        while not self._events:
-            if self._over:
-                raise StopAsyncIteration
-            await self._receive()
-        return self._events.popleft()
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Hang up. An iteration that is under way ends after the frames that were received."""
@@ -139,13 +114,19 @@ class Call:
         return self._receiver.start is not None
 
     async def _receive(self) -> None:
-        """Take one WebSocket message."""
+        """Take one WebSocket message, or give up a chunk that has been waited for long enough."""
         self._taken_in_turn += 1
         if self._taken_in_turn >= MESSAGES_A_TURN:
             self._taken_in_turn = 0
             await asyncio.sleep(0)  # aiohttp does not suspend while it has messages, and a peer may flood
+        due_ms = self._receiver.next_deadline_ms
         try:
-            message = await self._socket.receive()
+            message = await self._socket.receive(
+                timeout=None if due_ms is None else max(due_ms - _now_ms(), 1.0) / 1000
+            )
+        except TimeoutError:
+            self._events.extend(self._receiver.poll(_now_ms()))
+            return
         except OSError as lost:  # from answering the ping of a peer that has gone
             self._end(RemoteProtocolError(f"connection broken: {lost}"))
             return
@@ -168,7 +149,7 @@ class Call:
 
     async def _take(self, text: str) -> None:
         try:
-            events = self._receiver.receive(text)
+            events = self._receiver.receive(text, _now_ms())
         except RemoteProtocolError as error:
             await self._fail(error, CloseCode.PROTOCOL_ERROR)
         except PacketError as error:
@@ -192,6 +173,10 @@ class Call:
     async def _fail(self, error: TrunklineError, code: CloseCode) -> None:
         self._end(error)
         await self.close(code, str(error))
+
+
+def _now_ms() -> float:
+    return asyncio.get_running_loop().time() * 1000
 
 
 def _short(reason: str) -> bytes:

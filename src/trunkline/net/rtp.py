@@ -2,16 +2,14 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from trunkline.errors import LocalProtocolError, TrunklineError
 from trunkline.formats import CodecSpec
-from trunkline.stream import Event, RtpReceiver, Start
-from trunkline.timeline import TrackStats
+from trunkline.net.event_stream import EventStream
+from trunkline.stream import Event, RtpReceiver
 
 __all__ = ["RtpCall", "RtpServer", "serve_rtp"]
 
@@ -20,42 +18,21 @@ SHUTDOWN_TIMEOUT_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-class RtpCall:
+class RtpCall(EventStream):
     """One RTP stream: iterate over it for its events, from Start on, until its source falls silent.
 
     `peer` is the address of the source; it cannot be told anything, so `close` only ends the iteration.
     """
 
+    _receiver: RtpReceiver
+
     def __init__(self, peer: str, receiver: RtpReceiver) -> None:
-        self.peer = peer
-        self.error: TrunklineError | None = None
-        self._receiver = receiver
-        self._events: deque[Event] = deque()
-        self._over = False
+        super().__init__(peer, receiver)
         self._wake = asyncio.Event()
 
-    @property
-    def start(self) -> Start:
-        """What the stream is; its `stream_id` is the SSRC."""
-        if self._receiver.start is None:
-            raise LocalProtocolError("no source yet")
-        return self._receiver.start
-
-    @property
-    def stats(self) -> dict[str, TrackStats]:
-        """Counters of the track so far."""
-        return self._receiver.stats
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        while not self._events:
-            if self._over:
-                raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
-        return self._events.popleft()
+    async def _receive(self) -> None:
+        self._wake.clear()
+        await self._wake.wait()
 
     async def close(self, code: int = 0, reason: str = "") -> None:
         """End the iteration; what the source sends from now on is passed over, until it falls silent."""

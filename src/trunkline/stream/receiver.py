@@ -1,21 +1,20 @@
 """StreamReceiver: the messages of one stream in, typed events and Frames out."""
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
 from trunkline._native import base64
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import MediaFormat
 from trunkline.stream import dialects, messages
-from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Payload, Start, Stop, Unknown
+from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Start, Stop, Unknown
 from trunkline.track import Track, TrackStats
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = ["StreamReceiver"]
-
-OUTPUTS: Final = ("pcm", "both")
 
 
 class StreamReceiver(Exclusive):
@@ -24,7 +23,11 @@ class StreamReceiver(Exclusive):
     Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
     their duration, 1 to 1,000 ms and a whole number of samples at the stream's rate and at theirs;
     `output`, "pcm" or, to have each Payload as it came before its Frames, "both"; `dialect`, "signalwire" or
-    "twilio", None to tell it from the start message; `max_message_bytes`, what one message may have in UTF-8.
+    "twilio", None to tell it from the start message; `max_message_bytes`, what one message may have in UTF-8;
+    `wait_ms`, how long a missing chunk is waited for once a later one is there, 0 to take them as they come.
+
+    Whoever gives `arrival_ms` calls `poll` at `next_deadline_ms`; without it, a missing chunk is waited for
+    until three later ones are there.
 
     After an error the state is as it was before the message, so the caller may go on.
 
@@ -48,18 +51,18 @@ class StreamReceiver(Exclusive):
         output: str = "pcm",
         dialect: str | None = None,
         max_message_bytes: int = 65536,
+        wait_ms: float = 60.0,
     ) -> None:
         super().__init__()
-        Track(MediaFormat("PCMU", 8000), frame_ms=frame_ms, sample_rate=sample_rate)  # for its checks
-        if output not in OUTPUTS:
-            raise FormatError(f"output {output!r}: takes {', '.join(OUTPUTS)}")
         if max_message_bytes < 1:
             raise FormatError(f"messages of at most {max_message_bytes} bytes: takes 1 or more")
         if dialect is not None:
             dialects.check_dialect(dialect)
         self._sample_rate = sample_rate
-        self._frame_ms = frame_ms
-        self._with_payloads = output == "both"
+        self._make_track = partial(
+            Track, frame_ms=frame_ms, sample_rate=sample_rate, wait_ms=wait_ms, output=output
+        )
+        self._make_track(MediaFormat("PCMU", 8000))  # for its checks
         self._dialect = dialect
         self._max_message_bytes = max_message_bytes
         self._tracks: dict[str, Track] = {}
@@ -88,10 +91,22 @@ class StreamReceiver(Exclusive):
         """True after the stop message or `close`."""
         return self._stopped or self._closed
 
-    @exclusive
-    def receive(self, message: "str | Buffer") -> list[Event]:
-        """Take one text message and return what it brings, in the order of the messages.
+    @property
+    def next_deadline_ms(self) -> float | None:
+        """When `poll` has something to give, in the time of `arrival_ms`; None: not without a message."""
+        deadlines = [track.next_deadline_ms for track in self._tracks.values()]
+        return min((due_ms for due_ms in deadlines if due_ms is not None), default=None)
 
+    @exclusive
+    def poll(self, now_ms: float) -> list[Event]:
+        """Give up the chunks that have been waited for long enough; return what lay behind them."""
+        return [event for track in self._tracks.values() for event in track.poll(now_ms)]
+
+    @exclusive
+    def receive(self, message: "str | Buffer", arrival_ms: float | None = None) -> list[Event]:
+        """Take one text message, which came at `arrival_ms` of any clock that does not step.
+
+        Return what it brings, in the order of the messages, and of the audio in the order of its chunks:
         "connected" brings nothing; "start" its Start; "media" Frames (and its Payload), and a Discontinuity
         for a gap over 10 s; "stop" the last Frames, which may be shorter, then Stop.
 
@@ -105,7 +120,7 @@ class StreamReceiver(Exclusive):
         if self._stopped:
             raise RemoteProtocolError("message after stop")
         if isinstance(parsed, messages.Media):
-            return self._on_media(parsed)
+            return self._on_media(parsed, arrival_ms)
         return self._on_other(parsed)
 
     @exclusive
@@ -115,7 +130,7 @@ class StreamReceiver(Exclusive):
         self._closed = True
         return rest
 
-    def _on_media(self, message: messages.Media) -> list[Event]:
+    def _on_media(self, message: messages.Media, arrival_ms: float | None) -> list[Event]:
         start = self._started("media", message.stream_sid)
         body = message.media
         track = self._tracks.get(body.track) or self._undeclared(body.track, start)
@@ -123,11 +138,9 @@ class StreamReceiver(Exclusive):
         timestamp_ms = messages.number(body.timestamp, "timestamp")
         sequence = None if body.chunk is None else messages.number(body.chunk, "chunk")
         payload = base64.decode(body.payload)
-        events: list[Event] = [*track.push(payload, timestamp_ms=timestamp_ms, sequence=sequence)]
+        events = track.push(payload, timestamp_ms=timestamp_ms, sequence=sequence, arrival_ms=arrival_ms)
         self._tracks[body.track] = track
-        if self._with_payloads:
-            events.insert(0, Payload(body.track, payload, timestamp_ms, sequence))
-        return events
+        return [*events]
 
     def _on_other(self, message: messages.Known | messages.Unrecognised) -> list[Event]:
         match message:
@@ -190,7 +203,7 @@ class StreamReceiver(Exclusive):
         return self._new_track(name, start)
 
     def _new_track(self, name: str, start: Start) -> Track:
-        return Track(start.media_format, name=name, frame_ms=self._frame_ms, sample_rate=self._sample_rate)
+        return self._make_track(start.media_format, name=name)
 
     def _flush(self) -> list[Event]:
         return [event for track in self._tracks.values() for event in track.flush()]

@@ -1,0 +1,48 @@
+"""EventStream: what a stream brings, as an async iterator; whatever its socket."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Self
+
+from trunkline.errors import LocalProtocolError, TrunklineError
+from trunkline.stream import Event, RtpReceiver, Start, StreamReceiver
+from trunkline.timeline import TrackStats
+
+__all__ = ["EventStream"]
+
+
+class EventStream(ABC):
+    """Iterate over it for the events of its receiver, from Start on."""
+
+    def __init__(self, peer: str, receiver: StreamReceiver | RtpReceiver) -> None:
+        self.peer = peer
+        self.error: TrunklineError | None = None
+        self._receiver = receiver
+        self._events: deque[Event] = deque()
+        self._over = False
+
+    @property
+    def start(self) -> Start:
+        """What the stream is: ids, tracks, format, custom parameters."""
+        if self._receiver.start is None:
+            raise LocalProtocolError("the stream has not begun yet")
+        return self._receiver.start
+
+    @property
+    def stats(self) -> dict[str, TrackStats]:
+        """Counters of each track so far."""
+        return self._receiver.stats
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._over:
+                raise StopAsyncIteration
+            await self._receive()
+        return self._events.popleft()
+
+    @abstractmethod
+    async def _receive(self) -> None:
+        """Wait for something to happen."""
