@@ -4,6 +4,7 @@
 #include "track_state.h"
 
 #define GAP_STEPS_MAX 8 /* of 2.5 ms: a gap is concealed 20 ms at a time */
+#define FADED_MS 80 /* concealment so long is silence */
 
 static int16_t *pcm_of(tl_track *track)
 {
@@ -55,6 +56,18 @@ static size_t take_pcm(tl_track *track, int16_t *out, size_t n_samples)
     return n_taken;
 }
 
+static void count_concealed(tl_track *track, size_t n_samples)
+{
+    tl_track_stats *const stats = &track->stats;
+    const uint64_t faded = (uint64_t)track->config.rate_hz * FADED_MS / 1000;
+    track->started_concealed = true;
+    stats->concealment_events += track->n_made == 0;
+    stats->concealed_samples += n_samples;
+    track->n_made += n_samples;
+    if (track->n_made > faded)
+        stats->silent_concealed_samples += tl_track_min(n_samples, track->n_made - faded);
+}
+
 /* Fill at most n_samples of the gap; returns how many. */
 static size_t fill_gap(tl_track *track, int16_t *out, size_t n_samples)
 {
@@ -75,9 +88,9 @@ static size_t fill_gap(tl_track *track, int16_t *out, size_t n_samples)
         track->n_filled += n_samples;
     if (comfort) {
         track->n_comfort -= n_samples;
+        track->stats.noise_samples += n_samples;
     } else {
-        track->started_concealed = true;
-        track->stats.concealed_samples += n_samples;
+        count_concealed(track, n_samples);
     }
     return n_samples;
 }
@@ -94,7 +107,8 @@ static size_t decode(tl_track *track, int16_t *out, size_t n_samples)
             tl_plc_play(tl_track_plc(track), out, n_samples);
     }
     track->n_payload -= n_samples;
-    track->n_decoded += n_samples;
+    track->stats.media_samples += n_samples;
+    track->n_made = 0;
     return n_samples;
 }
 

@@ -127,6 +127,9 @@ void tl_track_go_on(tl_track *track)
     track_order *const order = &track->order;
     while (order->n_due > 0 && tl_track_pending(track) == TL_TRACK_NOTHING) {
         const tl_track_packet packet = take_first(track);
+        const double held_ms = order->now_ms - packet.arrival_ms;
+        if (held_ms > 0.0) /* not when it is unknown */
+            track->stats.wait_samples_ms += held_ms * (double)tl_track_duration(track, &packet);
         tl_track_begin(track, &packet);
     }
     if (order->finishing && order->n_due == 0 && tl_track_pending(track) == TL_TRACK_NOTHING) {
@@ -143,11 +146,13 @@ tl_track_status tl_track_put(tl_track *track, const tl_track_packet *packet)
         return TL_TRACK_INVALID;
     track->stats.packets++;
     track->stats.bytes += packet->n_bytes;
+    track->order.now_ms = packet->arrival_ms;
     return track->config.rtp_clock_hz ? tl_track_put_rtp(track, packet, n_samples) : tl_track_order(track, packet);
 }
 
 void tl_track_poll(tl_track *track, double now_ms)
 {
+    track->order.now_ms = now_ms;
     release(track, now_ms);
     tl_track_go_on(track);
 }
@@ -161,6 +166,7 @@ void tl_track_finish(tl_track *track)
 {
     track->order.n_due = track->order.n_held;
     track->order.finishing = true;
+    track->order.now_ms = NAN;
     tl_track_go_on(track);
 }
 

@@ -33,7 +33,7 @@ static bool may_fill(const tl_track *track, int64_t ahead)
     if (ahead > (int64_t)(TL_TRACK_MAX_GAP_MS * rate_hz))
         return false;
     return track->n_filled + (uint64_t)ahead / 1000 <=
-           TL_TRACK_CONCEALED_PER_DECODED * track->n_decoded + TL_TRACK_CONCEALED_ALLOWANCE_MS * rate_hz / 1000;
+           TL_TRACK_CONCEALED_PER_DECODED * track->stats.media_samples + TL_TRACK_CONCEALED_ALLOWANCE_MS * rate_hz / 1000;
 }
 
 size_t tl_track_due_to_end(const tl_track *track)
@@ -229,6 +229,7 @@ tl_track_status tl_track_begin(tl_track *track, const tl_track_packet *packet)
         go_to_number(track, sequence, skipped);
     if (late)
         return status;
+    track->stats.played++;
     track->announced = track->config.announces;
     track->packet = *packet;
     if (packet->comfort_noise) {

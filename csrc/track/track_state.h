@@ -17,6 +17,7 @@ typedef struct track_order {
     uint32_t n_held, n_due;               /* the first ones wait no longer */
     uint32_t used_slots;                  /* a bit each */
     bool finishing;
+    double now_ms; /* of the last packet, or poll */
     uint64_t come; /* bit k: number last_sequence - k has come */
 } track_order;
 
@@ -46,8 +47,8 @@ struct tl_track {
     int64_t anchor_ms;
     int64_t n_laid;
     int64_t last_sequence;
-    uint64_t n_decoded;
     uint64_t n_filled; /* gaps: concealed, and comfort noise */
+    uint64_t n_made;   /* concealed since the last media */
 
     /* What is to be laid and taken, in this order: the announced packet, the started frame, the gap, the discontinuity, the
      * payload. Less than a frame of it is moved into the started frame, so that the payload can go. */

@@ -48,8 +48,9 @@ class TrackStats(msgspec.Struct, frozen=True):
 class JitterStats(msgspec.Struct, frozen=True, rename="camel"):
     """Counters of one jitter buffer since it began; encoded, they have the names of W3C's webrtc-stats.
 
-    Samples are per channel; `jitter_buffer_delay` and `jitter_buffer_target_delay` are sums in seconds over
-    the `jitter_buffer_emitted_count` samples that were played: divide by it for the mean.
+    In profile transcribe there is no target delay, no stretching and no drift: these are 0. Samples are per
+    channel; `jitter_buffer_delay` and `jitter_buffer_target_delay` are sums in seconds over the
+    `jitter_buffer_emitted_count` samples that were played: divide by it for the mean.
     """
 
     packets_received: int

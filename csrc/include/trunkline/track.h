@@ -116,6 +116,12 @@ typedef struct tl_track_stats {
     uint64_t concealed_samples; /* per channel */
     uint64_t fec_samples;       /* of these, those that a later packet had a copy of */
     uint64_t discontinuities;
+    uint64_t played;  /* packets that were laid */
+    uint64_t media_samples;
+    uint64_t noise_samples;            /* of silence that was not sent */
+    uint64_t silent_concealed_samples; /* behind 80 ms of concealment, which has faded by then */
+    uint64_t concealment_events;
+    double wait_samples_ms; /* sum over the samples that were played of what they were held */
     uint64_t resyncs; /* packets appended although their timestamp lay behind, or their numbers jumped */
 } tl_track_stats;
 

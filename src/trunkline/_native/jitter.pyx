@@ -1,5 +1,6 @@
 """The jitter buffer: acquire, check, call one C function, release."""
 
+from collections import deque
 from operator import index
 from typing import NamedTuple
 
@@ -12,9 +13,9 @@ from trunkline._native.cpu cimport selected_isa
 from trunkline._native.frame cimport Frame, FramePool, exact_int, new_frame
 from trunkline._native.opus cimport Library, loaded
 from trunkline._native.opus_packet cimport parse, tl_opus_packet
-from trunkline._native.track cimport tl_codec_find
+from trunkline._native.track cimport Track, tl_codec_find, tl_track_stats, tl_track_stats_of
 
-from trunkline.errors import ConcurrentUseError, FormatError
+from trunkline.errors import ConcurrentUseError, FormatError, LocalProtocolError
 from trunkline.formats import MediaFormat, whole_samples
 from trunkline.timeline import JitterStats
 
@@ -27,6 +28,7 @@ cdef enum:
 cdef double TIME_MS_MAX = <double> (<long long> 1 << 53)
 cdef double DELAY_MS_MAX = 10000.0
 cdef tuple STATUSES = ("stored", "late", "duplicate", "discarded", "suspended")
+cdef tuple TRACK_STATUSES = ("stored", "stored", "late", "duplicate", "discarded", "suspended")
 cdef tuple KINDS = ("wait", "media", "conceal", "noise")
 
 
@@ -45,19 +47,25 @@ class Segment(NamedTuple):
 
 @cython.final
 cdef class JitterBuffer:
-    """Even out the times at which packets come: put them in as they do, get a frame at every tick.
+    """Put packets in as they come; get frames, in order and with what is missing concealed.
 
     `codec`: PCMU, PCMA, L16 (little-endian) or OPUS, at `sample_rate`, up to 48,000 Hz, in `channels`;
     `clock_rate` of the timestamps, 1 to 192,000 Hz: the codec's for RTP (OPUS: 48,000), 1000 for
-    milliseconds; `frame_ms`, 1 to 120, of every frame and between two of them. `profile`: "conversation",
-    which is played in real time.
+    milliseconds; `frame_ms`, 1 to 120, of every frame. `profile`: "conversation", for what is played in
+    real time, with `get` called every `frame_ms`; "transcribe", for what is pushed on as soon as it is
+    there, with `get` called until it returns None.
 
-    Packets are played in the order of their sequence numbers and with the delay that costs least, a per cent
-    of packets that would be late counting as `loss_cost_ms` of delay; it lies `min_delay_ms` to
-    `max_delay_ms` above the least that was seen. Time is stretched towards it by whole pitch periods, and
-    only where that is not heard. What is missing is concealed; where the timestamps step ahead and the
-    sequence numbers do not, nothing was sent (DTX), and that is noise. FormatError for what cannot be played,
-    LibraryMissingError for OPUS without libopus.
+    Packets are played in the order of their sequence numbers. What is missing is concealed; where the
+    timestamps step ahead and the sequence numbers do not, nothing was sent (DTX), and that is noise.
+    FormatError for what cannot be played, LibraryMissingError for OPUS without libopus.
+
+    "conversation": the delay is the one that costs least, a per cent of packets that would be late counting
+    as `loss_cost_ms` of delay; it lies `min_delay_ms` to `max_delay_ms` above the least that was seen. Time
+    is stretched towards it by whole pitch periods, and only where that is not heard.
+
+    "transcribe": a missing packet is waited for `wait_ms`, from the arrival of the first one behind it, or
+    where arrivals are unknown until three are there. Nothing is paced and nothing stretched. A gap over 10 s
+    is not filled: the next frame's time says so.
 
     All times are milliseconds of one clock of the caller's, whose zero does not matter. After the first
     packet nothing is allocated but the frames' own blocks, which are used again.
@@ -76,7 +84,11 @@ cdef class JitterBuffer:
     (1, 1)
     """
 
-    cdef tl_jitter *state
+    cdef tl_jitter *state  # NULL: the profile is transcribe, and a track does the work
+    cdef Track track
+    cdef object ready  # its frames
+    cdef object wait_ms
+    cdef uint64_t n_out
     cdef tl_jitter_config config
     cdef bint busy
     cdef Library library
@@ -92,12 +104,12 @@ cdef class JitterBuffer:
 
     def __cinit__(self, codec="PCMU", *, sample_rate=8000, clock_rate=8000, channels=1, frame_ms=20,
                   profile="conversation", loss_cost_ms=30.0, min_delay_ms=0.0, max_delay_ms=2000.0,
-                  str name not None="inbound"):
+                  wait_ms=60.0, str name not None="inbound"):
         if not isinstance(codec, str):
             raise TypeError(f"codec: takes a str, got {type(codec).__name__}")
         format = MediaFormat(codec.upper(), exact_int(sample_rate), exact_int(channels))
-        if profile != "conversation":
-            raise FormatError(f"profile {profile!r}: takes conversation")
+        if profile not in ("conversation", "transcribe"):
+            raise FormatError(f"profile {profile!r}: takes conversation or transcribe")
         self.codec = format.codec
         self.sample_rate = within(format.sample_rate, 1, RATE_MAX, "sample_rate")
         self.channels = format.channels
@@ -116,8 +128,13 @@ cdef class JitterBuffer:
         self.config.cost_ms = milliseconds(loss_cost_ms, DELAY_MS_MAX, "loss_cost_ms")
         self.config.min_delay_ms = milliseconds(min_delay_ms, DELAY_MS_MAX, "min_delay_ms")
         self.config.max_delay_ms = milliseconds(max_delay_ms, DELAY_MS_MAX, "max_delay_ms")
+        self.wait_ms = milliseconds(wait_ms, TIME_MS_MAX, "wait_ms")
         if self.config.min_delay_ms > self.config.max_delay_ms:
             raise FormatError(f"min_delay_ms {min_delay_ms}: above max_delay_ms {max_delay_ms}")
+        if profile == "transcribe":
+            self.state = NULL
+            self.reset()
+            return
         self.config.library = NULL
         if self.config.codec.packets is not NULL:
             self.library = loaded()
@@ -135,11 +152,12 @@ cdef class JitterBuffer:
         return (f"JitterBuffer({self.codec!r}, sample_rate={self.sample_rate}, clock_rate={self.clock_rate}, "
                 f"frame_ms={self.frame_ms})")
 
-    def put(self, payload, *, sequence, timestamp, arrival_ms):
+    def put(self, payload, *, sequence, timestamp, arrival_ms=None):
         """Take a packet in; return what became of it.
 
         `payload`: a buffer of bytes. `sequence` and `timestamp`: whole numbers from 0 on; of the first the
-        low 16 bits count, of the second the low 32, so both may wrap or not. `arrival_ms`: when it came.
+        low 16 bits count, of the second the low 32, so both may wrap or not. `arrival_ms`: when it came; it
+        may be unknown in profile transcribe.
 
         "stored"; "late": its time has passed; "duplicate"; "discarded": empty or longer than a second;
         "suspended": its numbers jumped, and the next packet decides whether the stream goes on from there.
@@ -150,6 +168,15 @@ cdef class JitterBuffer:
         cdef tl_opus_packet parsed
         cdef uint32_t number = low_bits(sequence, "sequence")
         cdef uint32_t stamp = low_bits(timestamp, "timestamp")
+        if self.track is not None:
+            self.enter()
+            try:
+                self.give(self.track.take_in(payload, number, stamp, arrival_ms, False))
+            finally:
+                self.busy = False
+            return TRACK_STATUSES[self.track.status]
+        if arrival_ms is None:
+            raise TypeError("arrival_ms: profile conversation needs it")
         cdef double at_ms = milliseconds(arrival_ms, TIME_MS_MAX, "arrival_ms")
         acquire_bytes(payload, &view, "payload")
         try:
@@ -167,26 +194,77 @@ cdef class JitterBuffer:
 
         What is held is played.
         """
+        if self.track is not None:
+            self.track.restart()
+            return
         self.enter()
         tl_jitter_restart(self.state)
         self.busy = False
 
-    def get(self, now_ms):
-        """Return the next frame, for the time `now_ms`: call it every `frame_ms`.
+    def get(self, now_ms=None):
+        """Return the next frame, for the time `now_ms`.
 
         Its `timestamp_ms` is that of the audio, from the first packet's on; `concealed` whether any of it was
-        made up. Before the first packet it is silence.
+        made up. Call it every `frame_ms` in profile conversation, where it is silence before the first
+        packet; in profile transcribe until it returns None, without `now_ms` or, to poll first, with it.
         """
-        return self.tick(now_ms)
+        if self.track is None:
+            return self.tick(now_ms)
+        self.enter()
+        try:
+            if now_ms is not None:
+                self.give(self.track.poll(now_ms))
+            if not self.ready:
+                return None
+            frame = self.ready.popleft()
+            self.n_out += len(frame)
+            return frame
+        finally:
+            self.busy = False
+
+    def poll(self, now_ms):
+        """Give up the packets that have been waited for until `now_ms`, in profile transcribe."""
+        if self.track is None:
+            raise LocalProtocolError("poll: of profile transcribe only")
+        self.enter()
+        try:
+            self.give(self.track.poll(now_ms))
+        finally:
+            self.busy = False
+
+    @property
+    def next_deadline_ms(self):
+        """When `poll` has something to give; None: not without a packet, or in profile conversation."""
+        return None if self.track is None else self.track.next_deadline_ms
+
+    def flush(self):
+        """End the stream, in profile transcribe: `get` gives the rest, of which the last frame is shorter.
+
+        LocalProtocolError in profile conversation, which goes on for as long as it is asked.
+        """
+        if self.track is None:
+            raise LocalProtocolError("flush: of profile transcribe only")
+        self.enter()
+        try:
+            self.give(self.track.flush())
+        finally:
+            self.busy = False
 
     def schedule(self, now_ms):
-        """Play the next frame as `get` does, and return what it is made of: Segments, `frame_ms` in all."""
+        """Play the next frame as `get` does, and return what it is made of: Segments, `frame_ms` in all.
+
+        LocalProtocolError in profile transcribe, which has no schedule.
+        """
+        if self.track is not None:
+            raise LocalProtocolError("schedule: of profile conversation only")
         self.tick(now_ms)
         return self.segments
 
     @property
     def segments(self):
-        """What the last frame was made of."""
+        """What the last frame was made of; [] in profile transcribe."""
+        if self.track is not None:
+            return []
         cdef const tl_jitter_segment *segments
         cdef size_t n = tl_jitter_segments(self.state, &segments)
         cdef double ms = 1000.0 / self.sample_rate
@@ -200,6 +278,8 @@ cdef class JitterBuffer:
     @property
     def stats(self):
         """The counters, as they are now."""
+        if self.track is not None:
+            return stats_of_track(tl_track_stats_of(self.track.track), self.n_out)
         cdef const tl_jitter_stats *stats = tl_jitter_stats_of(self.state)
         return JitterStats(
             packets_received=stats.packets,
@@ -227,10 +307,23 @@ cdef class JitterBuffer:
 
     def reset(self):
         """Forget everything, also the counters."""
+        if self.profile == "transcribe":
+            format = MediaFormat(self.codec, self.sample_rate, self.channels)
+            self.track = Track(format, name=self.name, frame_ms=self.frame_ms, wait_ms=self.wait_ms,
+                               rtp_clock_rate=self.clock_rate)
+            self.ready = deque()
+            self.n_out = 0
+            return
         self.enter()
         tl_jitter_init(self.state, &self.config)
         self.n_frames = 0
         self.busy = False
+
+    cdef int give(self, list items) except -1:
+        for item in items:
+            if isinstance(item, Frame):  # the time of the next one tells of a Discontinuity
+                self.ready.append(item)
+        return 0
 
     cdef Frame tick(self, object now_ms):
         cdef double at_ms = milliseconds(now_ms, TIME_MS_MAX, "now_ms")
@@ -257,6 +350,33 @@ cdef class JitterBuffer:
             raise ConcurrentUseError("this jitter buffer serves one call at a time")
         self.busy = True
         return 0
+
+
+cdef object stats_of_track(const tl_track_stats *stats, uint64_t n_out):
+    cdef uint64_t late = stats.late - stats.duplicates
+    return JitterStats(
+        packets_received=stats.packets,
+        packets_played=stats.played,
+        packets_late=late,
+        packets_duplicate=stats.duplicates,
+        packets_discarded=late + stats.discarded,
+        packets_reordered=stats.reordered,
+        packets_lost=stats.lost - min(stats.lost, late),
+        resyncs=stats.resyncs,
+        total_samples_received=n_out,
+        concealed_samples=stats.concealed_samples,
+        silent_concealed_samples=stats.silent_concealed_samples,
+        concealment_events=stats.concealment_events,
+        inserted_samples_for_deceleration=0,
+        removed_samples_for_acceleration=0,
+        jitter_buffer_delay=stats.wait_samples_ms / 1000.0,
+        jitter_buffer_target_delay=0.0,
+        jitter_buffer_emitted_count=stats.media_samples,
+        comfort_noise_samples=stats.noise_samples,
+        media_samples=stats.media_samples,
+        fec_samples=stats.fec_samples,
+        drift_ppm=0.0,
+    )
 
 
 cdef int within(object value, int least, int most, str what) except -1:

@@ -76,6 +76,12 @@ cdef extern from "trunkline/track.h" nogil:
         uint64_t concealed_samples
         uint64_t fec_samples
         uint64_t discontinuities
+        uint64_t played
+        uint64_t media_samples
+        uint64_t noise_samples
+        uint64_t silent_concealed_samples
+        uint64_t concealment_events
+        double wait_samples_ms
         uint64_t resyncs
 
     ctypedef struct tl_track:
