@@ -11,10 +11,10 @@ from libc.stdint cimport INT64_MAX
 from trunkline._native._buffer cimport acquire_bytes, acquire_s16
 from trunkline._native.cpu cimport selected_isa
 from trunkline._native.frame cimport Frame, FramePool, exact_int, new_frame
-from trunkline._native.opus cimport Library, loaded
+from trunkline._native.opus cimport loaded
 from trunkline._native.opus_encoder cimport Encoder
 from trunkline._native.opus_packet cimport parse, tl_opus_packet
-from trunkline._native.resample cimport Bank, find_bank
+from trunkline._native.resample cimport find_bank
 
 from trunkline._native.resample import Resampler
 from trunkline.errors import ConcurrentUseError, FormatError, LocalProtocolError
