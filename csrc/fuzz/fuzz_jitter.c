@@ -55,7 +55,8 @@ static void require_sums(const tl_jitter *jitter, uint64_t n_kept, uint64_t n_re
     FUZZ_REQUIRE(s->packets == n_kept + n_refused);
     FUZZ_REQUIRE(n_done >= n_refused && n_done <= s->packets && s->packets - n_done <= TL_JITTER_SLOTS + 1);
     FUZZ_REQUIRE(s->out_samples + s->removed_samples
-                 == s->media_samples + s->concealed_samples + s->noise_samples + s->inserted_samples);
+                 == s->media_samples + s->concealed_samples + s->noise_samples + s->undecided_samples
+                        + s->inserted_samples);
     FUZZ_REQUIRE(s->silent_concealed_samples <= s->concealed_samples && s->concealed_samples <= s->out_samples);
     FUZZ_REQUIRE(s->lost < (1u << 31) && s->emitted_samples <= s->out_samples);
     FUZZ_REQUIRE(isfinite(s->delay_samples_ms) && isfinite(s->target_samples_ms));
@@ -111,7 +112,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
         for (uint32_t repeats = what == 255 ? how : 1; repeats > 0; repeats--) {
             uint8_t *payload = fuzz_alloc(n_payload);
             memset(payload, (int)how, n_payload);
-            const tl_jitter_status status = tl_jitter_put(jitter, payload, n_payload, sequence, timestamp, arrival_ms);
+            const tl_jitter_status status =
+                (what >= 120 && what < 128 ? tl_jitter_put_noise : tl_jitter_put)(jitter, payload, n_payload, sequence,
+                                                                                  timestamp, arrival_ms);
             free(payload);
             n_kept += status == TL_JITTER_STORED || status == TL_JITTER_SUSPENDED;
             n_refused += status == TL_JITTER_LATE || status == TL_JITTER_DUPLICATE || status == TL_JITTER_DISCARDED;

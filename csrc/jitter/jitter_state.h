@@ -25,6 +25,7 @@ typedef struct slot {
     slot_state state;
     bool recovered; /* from the copy in the next packet */
     bool lost;      /* it has not come, and is counted so */
+    bool no_audio;  /* but perhaps what silence is like */
     double arrival_ms;
 } slot;
 
@@ -34,6 +35,7 @@ typedef struct suspended {
     uint32_t sequence, timestamp;
     double arrival_ms;
     uint32_t n_samples, n_bytes, block;
+    bool no_audio;
 } suspended;
 
 struct tl_jitter {
@@ -60,7 +62,8 @@ struct tl_jitter {
     int64_t position;
     int64_t frame_position; /* of the last frame */
     uint32_t n_covered; /* samples up to position that were concealed in place of the packets from `next` on */
-    uint64_t n_held;    /* samples made up, without moving on, since the last media */
+    uint64_t n_made;    /* concealed since the last media */
+    bool silent;        /* the sender has said that it sends nothing */
     double credit;      /* samples that stretching may still take or give */
     double target_ms;   /* the transit that is best, and for what it was found */
     double target_offset_ms;
@@ -110,6 +113,12 @@ static inline tl_plc *plc_of(tl_jitter *jitter)
     return (tl_plc *)(void *)((char *)jitter + jitter->plc_offset);
 }
 
+/* Does this packet go on with the audio that ends there? */
+static inline bool continues(const tl_jitter *jitter, const slot *packet, int64_t end)
+{
+    return !packet->no_audio && packet->position - end < jitter->tolerance;
+}
+
 /* put.c */
 /* Give up the packet to be played next, or the hole in its place. */
 void tl_jitter_discard_next(tl_jitter *jitter);
@@ -138,6 +147,8 @@ uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t most);
 uint32_t tl_jitter_expand(tl_jitter *jitter, uint32_t most);
 void tl_jitter_conceal(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);
 void tl_jitter_noise(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);
+/* The packet to be played next has no audio: it is played. */
+void tl_jitter_play_none(tl_jitter *jitter, slot *packet);
 /* Put the packet before `next` into its slot and the fifo when `next` has a copy of it, as long as the gap or
  * longer. */
 bool tl_jitter_recover(tl_jitter *jitter, const slot *next, uint32_t n_gap);

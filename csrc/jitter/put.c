@@ -6,6 +6,7 @@
 
 #define STEP_MS 500.0 /* of timestamps, that the arrival does not follow */
 #define ODD_IN_A_ROW 3
+#define NOISE_BYTES_MAX 13 /* a level, and as many coefficients as are taken */
 #define CONFIRMS_MAX 16 /* so far behind a packet whose numbers jumped, the next one confirms them: losses go on */
 
 /* A packet that has come, before it has a place. */
@@ -17,6 +18,7 @@ typedef struct coming {
     size_t n_bytes;
     uint32_t n_samples;
     double arrival_ms;
+    bool no_audio;
 } coming;
 
 static int64_t position_of(const tl_jitter *jitter, int64_t timestamp)
@@ -91,6 +93,7 @@ static tl_jitter_status store(tl_jitter *jitter, const coming *packet)
         .n_bytes = (uint32_t)packet->n_bytes,
         .block = packet->payload ? tl_jitter_keep(jitter, packet->payload, packet->n_bytes) : packet->chain,
         .arrival_ms = packet->arrival_ms,
+        .no_audio = packet->no_audio,
     };
     if (packet->sequence > jitter->highest) {
         jitter->highest = packet->sequence;
@@ -242,6 +245,7 @@ static tl_jitter_status suspend(tl_jitter *jitter, const coming *packet, uint32_
         .n_samples = packet->n_samples,
         .n_bytes = (uint32_t)packet->n_bytes,
         .block = tl_jitter_keep(jitter, packet->payload, packet->n_bytes),
+        .no_audio = packet->no_audio,
     };
     return TL_JITTER_SUSPENDED;
 }
@@ -252,7 +256,7 @@ static void resume_suspended(tl_jitter *jitter)
     suspended *const held = &jitter->suspended;
     coming packet = {
         .n_bytes = held->n_bytes, .n_samples = held->n_samples, .arrival_ms = held->arrival_ms,
-        .chain = held->block,
+        .chain = held->block, .no_audio = held->no_audio,
     };
     held->held = false;
     set_numbers(jitter, &packet, held->sequence, held->timestamp);
@@ -276,36 +280,62 @@ static bool fits(const tl_jitter *jitter, const coming *packet)
            && (!jitter->config.codec->packets || packet->n_bytes <= TL_JITTER_PACKET_BYTES_MAX);
 }
 
-tl_jitter_status tl_jitter_put(tl_jitter *jitter, const void *payload, size_t n_bytes, uint32_t sequence,
-                               uint32_t timestamp, double arrival_ms)
+static tl_jitter_status take_in(tl_jitter *jitter, coming *packet, uint32_t sequence, uint32_t timestamp)
 {
-    coming packet = {.payload = payload, .n_bytes = n_bytes, .arrival_ms = arrival_ms, .chain = NO_BLOCK};
-    packet.n_samples = duration(jitter, payload, n_bytes);
-    if (packet.n_samples == 0 && jitter->config.codec->packets)
-        return TL_JITTER_INVALID;
-    jitter->stats.packets++;
-    if (packet.n_samples == 0 || !fits(jitter, &packet)) {
-        jitter->stats.discarded++;
-        return TL_JITTER_DISCARDED;
-    }
-    if (!jitter->config.codec->packets) /* odd bytes behind the last sample need no block */
-        packet.n_bytes = (size_t)packet.n_samples * jitter->config.n_channels * jitter->config.codec->block_bytes;
     if (!jitter->started)
         begin(jitter, sequence, timestamp);
-    set_numbers(jitter, &packet, sequence, timestamp);
+    set_numbers(jitter, packet, sequence, timestamp);
     if (jitter->restarting) {
         give_up_suspended(jitter);
-        follow_jump(jitter, &packet);
+        follow_jump(jitter, packet);
         jitter->restarting = false;
-    } else if (jumps(jitter, &packet)) {
+    } else if (jumps(jitter, packet)) {
         if (!confirms(&jitter->suspended, sequence))
-            return suspend(jitter, &packet, sequence, timestamp);
+            return suspend(jitter, packet, sequence, timestamp);
         resume_suspended(jitter);
-        set_numbers(jitter, &packet, sequence, timestamp);
+        set_numbers(jitter, packet, sequence, timestamp);
     } else {
         give_up_suspended(jitter);
     }
-    return place(jitter, &packet);
+    return place(jitter, packet);
+}
+
+/* It has its place, and at most the description of a silence. */
+static tl_jitter_status put_no_audio(tl_jitter *jitter, const void *payload, size_t n_bytes, uint32_t sequence,
+                                     uint32_t timestamp, double arrival_ms)
+{
+    coming packet = {.payload = payload, .n_bytes = n_bytes, .arrival_ms = arrival_ms, .chain = NO_BLOCK,
+                     .no_audio = true};
+    jitter->stats.packets++;
+    return take_in(jitter, &packet, sequence, timestamp);
+}
+
+tl_jitter_status tl_jitter_put(tl_jitter *jitter, const void *payload, size_t n_bytes, uint32_t sequence,
+                               uint32_t timestamp, double arrival_ms)
+{
+    const tl_codec *codec = jitter->config.codec;
+    coming packet = {.payload = payload, .n_bytes = n_bytes, .arrival_ms = arrival_ms, .chain = NO_BLOCK};
+    if (n_bytes == 0)
+        return put_no_audio(jitter, payload, 0, sequence, timestamp, arrival_ms);
+    packet.n_samples = duration(jitter, payload, n_bytes);
+    if (packet.n_samples == 0 && codec->packets)
+        return TL_JITTER_INVALID;
+    if (packet.n_samples == 0 || !fits(jitter, &packet)) {
+        jitter->stats.packets++;
+        jitter->stats.discarded++;
+        return TL_JITTER_DISCARDED;
+    }
+    if (!codec->packets) /* odd bytes behind the last sample need no block */
+        packet.n_bytes = (size_t)packet.n_samples * jitter->config.n_channels * codec->block_bytes;
+    jitter->stats.packets++;
+    return take_in(jitter, &packet, sequence, timestamp);
+}
+
+tl_jitter_status tl_jitter_put_noise(tl_jitter *jitter, const void *payload, size_t n_bytes, uint32_t sequence,
+                                     uint32_t timestamp, double arrival_ms)
+{
+    const size_t most = jitter->config.codec->packets ? 0 : NOISE_BYTES_MAX;
+    return put_no_audio(jitter, payload, n_bytes < most ? n_bytes : most, sequence, timestamp, arrival_ms);
 }
 
 void tl_jitter_restart(tl_jitter *jitter)

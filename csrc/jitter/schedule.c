@@ -77,13 +77,37 @@ static void count_media(tl_jitter *jitter, const frame *f, const slot *packet, u
 {
     tl_jitter_stats *const stats = &jitter->stats;
     stats->delay_samples_ms += (f->now_ms + ms_of(jitter, f->n) - packet->arrival_ms) * n_out;
-    stats->target_samples_ms += (jitter->target_ms - tl_delay_least(&jitter->delay)) * n_out;
+    const double target_ms = jitter->target_ms - tl_delay_least(&jitter->delay);
+    stats->target_samples_ms += fmax(target_ms, 0.0) * n_out; /* it was found some packets ago */
     stats->emitted_samples += n_out;
+}
+
+static void count_concealed(tl_jitter *jitter, uint64_t n_samples)
+{
+    tl_jitter_stats *const stats = &jitter->stats;
+    const uint64_t faded = samples_of(jitter, FADED_MS);
+    stats->concealment_events += jitter->n_made == 0 && n_samples > 0;
+    stats->concealed_samples += n_samples;
+    jitter->n_made += n_samples;
+    if (jitter->n_made > faded)
+        stats->silent_concealed_samples += jitter->n_made - faded < n_samples ? jitter->n_made - faded : n_samples;
+}
+
+/* It has turned out that of what is undecided so many samples at most were silence. */
+static void settle(tl_jitter *jitter, uint64_t n_silence)
+{
+    tl_jitter_stats *const stats = &jitter->stats;
+    if (n_silence > stats->undecided_samples)
+        n_silence = stats->undecided_samples;
+    stats->noise_samples += n_silence;
+    count_concealed(jitter, stats->undecided_samples - n_silence);
+    stats->undecided_samples = 0;
 }
 
 /* Move on by n_media samples, which take n_out samples of the frame. */
 static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_out)
 {
+    settle(jitter, 0);
     while (n_media > 0) {
         slot *const packet = stored(jitter, jitter->next);
         const uint32_t n = min_u32(n_media, packet->n_samples - jitter->offset);
@@ -107,45 +131,48 @@ static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_ou
         }
     }
     jitter->n_covered = 0;
-    jitter->n_held = 0;
+    jitter->n_made = 0;
+    jitter->silent = false;
 }
 
-/* Of so many samples that are made up in a row, those that are silence. */
-static uint64_t silent_of(const tl_jitter *jitter, uint64_t n_samples)
-{
-    const uint64_t faded = samples_of(jitter, FADED_MS);
-    return n_samples > faded ? n_samples - faded : 0;
-}
-
-/* Make up n samples; `moving`: in place of audio that is given up. */
-static void conceal(tl_jitter *jitter, frame *f, uint32_t n_samples, bool moving)
+static void add_made_up(tl_jitter *jitter, frame *f, tl_jitter_kind kind, uint32_t n_samples)
 {
     end_run(jitter, f);
-    tl_jitter_conceal(jitter, at(jitter, f, f->n), n_samples);
-    add_segment(jitter, TL_JITTER_CONCEALED, 0, 0, n_samples);
-    const uint64_t before = jitter->n_held + jitter->n_covered;
-    jitter->stats.concealment_events += before == 0;
-    jitter->stats.concealed_samples += n_samples;
-    jitter->stats.silent_concealed_samples += silent_of(jitter, before + n_samples) - silent_of(jitter, before);
-    if (moving) {
-        jitter->position += n_samples;
-        jitter->n_covered += n_samples;
-    } else {
-        jitter->n_held += n_samples;
-    }
+    if (kind == TL_JITTER_NOISE)
+        tl_jitter_noise(jitter, at(jitter, f, f->n), n_samples);
+    else
+        tl_jitter_conceal(jitter, at(jitter, f, f->n), n_samples);
+    add_segment(jitter, kind, 0, 0, n_samples);
     f->n += n_samples;
     f->run_first = f->n;
+}
+
+/* Make up n samples in place of audio that is given up. */
+static void conceal(tl_jitter *jitter, frame *f, uint32_t n_samples)
+{
+    settle(jitter, 0);
+    add_made_up(jitter, f, TL_JITTER_CONCEALED, n_samples);
+    count_concealed(jitter, n_samples);
+    jitter->position += n_samples;
+    jitter->n_covered += n_samples;
+}
+
+/* Make up n samples without moving on: what is missing may yet come. */
+static void hold(tl_jitter *jitter, frame *f, uint32_t n_samples)
+{
+    if (jitter->silent) {
+        add_made_up(jitter, f, TL_JITTER_NOISE, n_samples);
+        jitter->stats.noise_samples += n_samples;
+    } else {
+        add_made_up(jitter, f, TL_JITTER_CONCEALED, n_samples);
+        jitter->stats.undecided_samples += n_samples;
+    }
 }
 
 /* Fill a gap in which nothing was sent, until the audio behind it, at `end`, is due. False when it is. */
 static bool rest(tl_jitter *jitter, frame *f, double target_ms, int64_t end)
 {
-    /* What was made up for want of packets was noise, too. */
-    const uint64_t gap = (uint64_t)(end - jitter->position), mistaken = jitter->n_held < gap ? jitter->n_held : gap;
-    jitter->stats.silent_concealed_samples -= silent_of(jitter, jitter->n_held) - silent_of(jitter, jitter->n_held - mistaken);
-    jitter->stats.concealed_samples -= mistaken;
-    jitter->stats.noise_samples += mistaken;
-    jitter->n_held = 0;
+    settle(jitter, (uint64_t)(end - jitter->position));
     const double due_ms = target_ms + ms_of(jitter, end) - f->now_ms - ms_of(jitter, f->n);
     const double wanted = ceil(due_ms * jitter->config.rate_hz / 1000.0 - 1e-6);
     if (wanted <= 0.0) {
@@ -153,13 +180,9 @@ static bool rest(tl_jitter *jitter, frame *f, double target_ms, int64_t end)
         return false;
     }
     const uint32_t left = jitter->config.frame_samples - f->n, n = wanted < left ? (uint32_t)wanted : left;
-    end_run(jitter, f);
-    tl_jitter_noise(jitter, at(jitter, f, f->n), n);
-    add_segment(jitter, TL_JITTER_NOISE, 0, 0, n);
+    add_made_up(jitter, f, TL_JITTER_NOISE, n);
     jitter->stats.noise_samples += n;
     jitter->position = n == wanted ? end : jitter->position + (n < end - jitter->position ? n : end - jitter->position);
-    f->n += n;
-    f->run_first = f->n;
     return true;
 }
 
@@ -185,22 +208,22 @@ static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot
     }
     const double delay_ms = delay_now(jitter, f);
     const bool to_spare = delay_ms - ms_of(jitter, gap) >= target_ms - 1.0;
-    if (to_spare && gap > 0 && jitter->n_held + jitter->n_covered == 0) {
+    if (to_spare && gap > 0 && jitter->stats.undecided_samples + jitter->n_covered == 0) {
         /* Nothing has been made up for it yet: a copy is better than a cut, and a cut needs a joint. */
         const uint32_t n = min_u32(samples_of(jitter, JOINT_MS), gap < left ? (uint32_t)gap : left);
         if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap))
             skip_missing(jitter, later->sequence - 1, later->n_samples);
         else
-            conceal(jitter, f, n, true);
+            conceal(jitter, f, n);
     } else if (gap <= 0 || to_spare) { /* its time has passed */
         skip_missing(jitter, later->sequence, later->n_samples);
         jitter->position = later->position;
     } else if (delay_ms < target_ms - 1e-6 && gap >= later->n_samples / 2) {
-        conceal(jitter, f, left, false); /* it may yet come */
+        hold(jitter, f, left);
     } else if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap)) {
         skip_missing(jitter, later->sequence - 1, later->n_samples);
     } else {
-        conceal(jitter, f, gap < left ? (uint32_t)gap : left, true);
+        conceal(jitter, f, gap < left ? (uint32_t)gap : left);
     }
 }
 
@@ -208,6 +231,11 @@ static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot
 static bool begin_packet(tl_jitter *jitter, frame *f, double target_ms, slot *packet)
 {
     const int64_t gap = packet->position - jitter->position;
+    if (packet->no_audio) {
+        if (gap < jitter->tolerance || !rest(jitter, f, target_ms, packet->position))
+            tl_jitter_play_none(jitter, packet);
+        return false;
+    }
     if (gap < 0 && jitter->n_covered > 0) { /* a part has been made up for already */
         const uint32_t covered = -gap < jitter->n_covered ? (uint32_t)-gap : jitter->n_covered;
         if (covered >= packet->n_samples) {
@@ -238,7 +266,7 @@ static uint32_t n_waiting(tl_jitter *jitter, uint32_t n)
         offset = 0;
         const int64_t end = packet->position + packet->n_samples;
         packet = stored(jitter, ++sequence);
-        if (packet && packet->position - end >= jitter->tolerance)
+        if (packet && !continues(jitter, packet, end))
             break;
     }
     return n_waiting;
@@ -314,7 +342,7 @@ static void fill(tl_jitter *jitter, frame *f, double target_ms)
         if (later)
             cross_hole(jitter, f, target_ms, later);
         else
-            conceal(jitter, f, left, false);
+            hold(jitter, f, left);
         return;
     }
     if (jitter->offset == 0 && !begin_packet(jitter, f, target_ms, packet))

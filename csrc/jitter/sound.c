@@ -69,7 +69,7 @@ uint32_t tl_jitter_decode(tl_jitter *jitter, uint32_t n_samples)
             break;
         const int64_t end = packet->position + packet->n_samples;
         packet = stored(jitter, ++sequence);
-        if (packet && packet->position - end >= jitter->tolerance)
+        if (packet && !continues(jitter, packet, end))
             break;
     }
     return jitter->fifo_n;
@@ -129,6 +129,17 @@ void tl_jitter_noise(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples)
         tl_jitter_conceal(jitter, pcm, n_samples); /* the decoder knows the noise of its own DTX */
     else
         tl_plc_noise(plc_of(jitter), pcm, n_samples);
+}
+
+void tl_jitter_play_none(tl_jitter *jitter, slot *packet)
+{
+    if (packet->n_bytes > 0) {
+        tl_plc_set_noise(plc_of(jitter), tl_jitter_peek(jitter, packet->block, 0), packet->n_bytes);
+        jitter->silent = true;
+    }
+    tl_jitter_give_up(jitter, packet);
+    jitter->stats.played++;
+    jitter->next++;
 }
 
 bool tl_jitter_recover(tl_jitter *jitter, const slot *next, uint32_t n_gap)

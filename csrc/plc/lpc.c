@@ -6,6 +6,19 @@
 
 #define BLOCK_MAX (TL_PLC_MAX_HZ / 50)
 
+/* The filter of order m + 1 from that of order m. */
+static void step_up(double *a, size_t m, double reflection)
+{
+    a[m] = reflection;
+    for (size_t k = 0; k < m / 2; k++) {
+        const double low = a[k], high = a[m - 1 - k];
+        a[k] = low + reflection * high;
+        a[m - 1 - k] = high + reflection * low;
+    }
+    if (m % 2)
+        a[m / 2] += reflection * a[m / 2];
+}
+
 /* Levinson and Durbin's recursion; returns the share of r[0] that is left. */
 static double levinson(const double *r, double *a)
 {
@@ -15,17 +28,21 @@ static double levinson(const double *r, double *a)
         for (size_t k = 0; k < m; k++)
             sum += a[k] * r[m - k];
         const double reflection = -sum / error;
-        a[m] = reflection;
-        for (size_t k = 0; k < m / 2; k++) {
-            const double low = a[k], high = a[m - 1 - k];
-            a[k] = low + reflection * high;
-            a[m - 1 - k] = high + reflection * low;
-        }
-        if (m % 2)
-            a[m / 2] += reflection * a[m / 2];
+        step_up(a, m, reflection);
         error *= 1 - reflection * reflection;
     }
     return error / r[0];
+}
+
+void tl_plc_describe(tl_plc_synth *synth, double rms, const double *reflections, size_t n)
+{
+    double left = 1;
+    memset(synth->a, 0, sizeof synth->a);
+    for (size_t m = 0; m < n; m++) {
+        step_up(synth->a, m, reflections[m]);
+        left *= 1 - reflections[m] * reflections[m];
+    }
+    synth->noise = rms * sqrt(left);
 }
 
 /* Rise to the last eighth of the block, where the sound is that has to go on, and fall. */

@@ -1,4 +1,5 @@
 /* What was played: the history, and the quietest of it. */
+#include <math.h>
 #include <string.h>
 
 #include "plc_state.h"
@@ -7,6 +8,7 @@
 #define WINDOW_BLOCKS 50 /* of 20 ms: the second of the minimum statistics */
 #define HEARD_BLOCKS 5   /* less than 100 ms say nothing about the background */
 #define ALIGNMENT sizeof(double)
+#define REFLECTION_MAX 0.98 /* nearer to 1 it would ring */
 
 static size_t samples_of(uint32_t rate_hz, uint32_t tenths_ms)
 {
@@ -67,6 +69,7 @@ tl_plc *tl_plc_init(void *mem, uint32_t rate_hz, uint32_t n_channels)
     plc->n_history = (uint32_t)samples_of(rate_hz, HISTORY_MS * 10);
     plc->n_played = plc->n_history; /* zeros */
     plc->quietest[0] = plc->quietest[1] = UINT64_MAX;
+    plc->n_enough = HEARD_BLOCKS;
     for (uint32_t channel = 0; channel < n_channels; channel++) {
         plc->sound[channel].seed = 2 * channel + 1;
         plc->background[channel].seed = 0x9E3779B9u * (channel + 1);
@@ -111,7 +114,7 @@ static void end_block(tl_plc *plc)
                (size_t)plc->n_ms_20 * plc->n_channels * sizeof(int16_t));
         plc->background_known = false;
     }
-    plc->n_heard += plc->n_heard < HEARD_BLOCKS;
+    plc->n_heard += plc->n_heard < plc->n_enough;
     if (++plc->n_blocks == WINDOW_BLOCKS) {
         plc->n_blocks = 0;
         plc->second = second ^= 1;
@@ -132,7 +135,7 @@ uint64_t tl_plc_level(const int16_t *pcm, size_t n_items)
 
 const int16_t *tl_plc_quietest(const tl_plc *plc)
 {
-    return plc->n_heard < HEARD_BLOCKS ? NULL : quiet_of(plc, plc->quietest[1] < plc->quietest[0]);
+    return plc->n_heard < plc->n_enough ? NULL : quiet_of(plc, plc->quietest[1] < plc->quietest[0]);
 }
 
 static void cross_fade(tl_plc *plc, int16_t *pcm, size_t n_samples)
@@ -166,5 +169,19 @@ void tl_plc_play(tl_plc *plc, int16_t *pcm, size_t n_samples)
 
 void tl_plc_set_noise(tl_plc *plc, const uint8_t *payload, size_t n_bytes)
 {
-    (void)plc, (void)payload, (void)n_bytes;
+    if (n_bytes == 0)
+        return;
+    double reflections[TL_PLC_ORDER];
+    const size_t n = tl_plc_min(n_bytes - 1, TL_PLC_ORDER);
+    for (size_t i = 0; i < n; i++) { /* RFC 3389 3.2; 255 is none */
+        const double k = 258.0 / 32768.0 * (payload[1 + i] - 127);
+        reflections[i] = fmax(-REFLECTION_MAX, fmin(REFLECTION_MAX, k));
+    }
+    const double rms = 32768.0 * pow(10.0, -(payload[0] & 0x7F) / 20.0);
+    for (uint32_t channel = 0; channel < plc->n_channels; channel++)
+        tl_plc_describe(&plc->background[channel], rms, reflections, n);
+    /* What was heard so far is no longer it, and speech that begins is none. */
+    plc->n_heard = plc->n_blocks = 0;
+    plc->n_enough = WINDOW_BLOCKS;
+    plc->quietest[0] = plc->quietest[1] = UINT64_MAX;
 }

@@ -29,7 +29,7 @@ struct tl_plc {
     uint64_t block_level; /* sum of magnitudes so far */
     uint32_t block_filled;
     uint32_t n_blocks;
-    uint32_t n_heard; /* blocks; stops at what is enough */
+    uint32_t n_heard, n_enough; /* blocks; n_heard stops at what is enough to know the background */
     uint32_t second;  /* of quietest: this one */
     uint64_t quietest[2];
     bool background_known; /* the synths are of the quietest */
@@ -63,6 +63,8 @@ void tl_plc_join(tl_plc *plc);
 /* lpc.c: one channel of interleaved pcm, at most 20 ms. Sets a and noise, the rms of what a would leave of it;
  * returns the rms of pcm. */
 double tl_plc_analyse(tl_plc_synth *synth, const int16_t *pcm, size_t n_samples, size_t n_channels);
+/* Give it so much noise, with the spectrum of n <= TL_PLC_ORDER reflection coefficients, each within +-1. */
+void tl_plc_describe(tl_plc_synth *synth, double rms, const double *reflections, size_t n);
 #define TL_PLC_PIECE 96
 /* Filter e in place; n_samples <= TL_PLC_PIECE. */
 void tl_plc_synthesise(tl_plc_synth *synth, double *e, size_t n_samples);

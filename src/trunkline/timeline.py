@@ -71,6 +71,7 @@ class JitterStats(msgspec.Struct, frozen=True, rename="camel"):
     jitter_buffer_target_delay: float
     jitter_buffer_emitted_count: int
     comfort_noise_samples: int  # of gaps in which nothing was sent
+    undecided_samples: int  # made up since the last packet: the next one says whether that was a gap or loss
     media_samples: int  # of the packets that were played
     fec_samples: int  # of these, from the copy in the next packet (Opus)
     drift_ppm: float  # of the sender's clock, positive when it is slow

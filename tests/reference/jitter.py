@@ -12,6 +12,7 @@ from trunkline.jitter import JitterBuffer, JitterStats, Segment
 JOINT_MS = 5  # after a gap audio is cross-faded
 SPILL_MS = 15  # a cut near the end of a frame is blended into the next
 SLOTS = 256
+COUNTERS = sorted(set(JitterStats.__struct_fields__) - {"drift_ppm", "undecided_samples", "packets_lost"})
 MERGED = 32  # a frame of more segments has the rest in the last one
 
 
@@ -43,12 +44,14 @@ class Listener:
         self.playable: list[Packet] = []
         self.pcm: dict[tuple[int, int], bytes] = {}
         self.heard = (0, -1)  # the last packet of which something was played
+        self.empty = [(0, -1)]  # those of which nothing can be
         self.first_heard: int | None = None
         self.n_frames = 0
         self.out: Counter[str] = Counter()  # samples of each kind; "played": of media, as it was sent
         self.exempt = 0  # samples of media that are blended yet
         self.n_reordered = 0
         self.n_exact = 0
+        self.counted: JitterStats | None = None
 
     # What goes in
 
@@ -58,16 +61,18 @@ class Listener:
         if plain and status != "discarded":
             assert (status == "duplicate") == (packet.key in self.came)
             if status == "late":
-                assert packet.key < self.heard
+                assert packet.key < max(self.heard, *self.empty)
             elif status == "stored":
                 assert packet.key > self.heard or not self.n_heard
                 newest = max((k for k in self.came if k[0] == packet.stream), default=packet.key)
                 self.n_reordered += packet.key < newest
             else:
                 assert status == "duplicate"
-        if packet.n_samples:
+        if status != "discarded":
             self.came.add(packet.key)
-        if status in ("stored", "suspended"):
+        if not packet.n_samples:
+            self.empty.append(packet.key)
+        elif status in ("stored", "suspended"):
             insort(self.playable, packet, key=lambda packet: packet.key)
             if self.format.codec != "OPUS":
                 self.pcm[packet.key] = array("h", self._decoded(packet)).tobytes()
@@ -170,7 +175,7 @@ class Listener:
         assert stats.packets_duplicate >= self.statuses["duplicate"]
         assert discarded >= self.statuses["discarded"]
         gained = stats.inserted_samples_for_deceleration - stats.removed_samples_for_acceleration
-        made_up = stats.concealed_samples + stats.comfort_noise_samples
+        made_up = stats.concealed_samples + stats.comfort_noise_samples + stats.undecided_samples
         assert stats.total_samples_received == stats.media_samples + made_up + gained
         assert stats.total_samples_received == self.n_frames * self.frame_samples - self.out["wait"]
         assert made_up == self.out["conceal"] + self.out["noise"]  # the one may turn out to be the other
@@ -178,7 +183,11 @@ class Listener:
         assert stats.media_samples == self.out["played"]
         assert stats.jitter_buffer_emitted_count == self.out["media"] == stats.media_samples + gained
         assert 0 <= stats.silent_concealed_samples <= stats.concealed_samples
-        assert (stats.concealment_events > 0) == (self.out["conceal"] > 0)
+        assert (stats.concealment_events > 0) == (stats.concealed_samples > 0)
+        for name in COUNTERS:
+            before = getattr(self.counted, name, 0)
+            assert getattr(stats, name) >= before, name
+        self.counted = stats
 
     def drained(self, stats: JitterStats) -> None:
         """Of one stream nothing waits any more: all is accounted for to the packet."""
@@ -186,6 +195,9 @@ class Listener:
         late = stats.packets_discarded + stats.packets_duplicate
         assert stats.packets_received == stats.packets_played + late
         assert stats.packets_reordered == self.n_reordered
-        if self.first_heard is not None and stats.packets_discarded == stats.packets_late:
-            indices = [index for _, index in self.came if index >= self.first_heard]
-            assert stats.packets_lost == max(indices) + 1 - self.first_heard - len(indices)
+        first = self.first_heard
+        if first is None or any(index < first for _, index in self.empty[1:]):
+            return  # nobody has heard which packet the call began with
+        if stats.packets_discarded == stats.packets_late:
+            indices = [index for _, index in self.came if index >= first]
+            assert stats.packets_lost == max(indices) + 1 - first - len(indices)

@@ -314,13 +314,13 @@ def test_payloads_of_any_duration(ms: int) -> None:
     assert bytes(played[-16 * 4000 :]) in sent
 
 
-def test_more_than_a_second_and_nothing_are_discarded() -> None:
+def test_more_than_a_second_is_discarded() -> None:
     call = Call()
     call.run(range(50))
-    for bad in (b"", bytes(8001), bytes(10**6)):
+    for bad in (bytes(8001), bytes(10**6)):
         assert call.buffer.put(bad, sequence=40_000, timestamp=0, arrival_ms=1000) == "discarded"
     assert call.buffer.put(bytes(8000), sequence=50, timestamp=50 * N, arrival_ms=1000) == "stored"
-    assert call.buffer.stats.packets_discarded == 3
+    assert call.buffer.stats.packets_discarded == 2
 
 
 def test_odd_byte_is_dropped() -> None:

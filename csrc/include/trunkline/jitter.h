@@ -36,7 +36,7 @@ typedef enum tl_jitter_status {
     TL_JITTER_STORED = 0,
     TL_JITTER_LATE,
     TL_JITTER_DUPLICATE,
-    TL_JITTER_DISCARDED, /* too long to be held */
+    TL_JITTER_DISCARDED, /* shorter than a sample, or too long to be held */
     TL_JITTER_SUSPENDED, /* its numbers are those of another stream: the next one decides */
     TL_JITTER_INVALID,   /* no payload of the codec; nothing has changed */
 } tl_jitter_status;
@@ -55,10 +55,12 @@ typedef struct tl_jitter_segment {
     uint32_t timestamp;
 } tl_jitter_segment;
 
-/* Samples are per channel. out = media + concealed + noise + inserted - removed; packets = played + late + duplicate + discarded + those still held. */
+/* Samples are per channel. out = media + concealed + noise + undecided + inserted - removed; undecided are those made up
+ * since the last packet: the next one says whether anything was sent. packets = played + late + duplicate + discarded + those still held. */
 typedef struct tl_jitter_stats {
     uint64_t packets, played, late, duplicate, discarded, reordered, lost, resyncs;
     uint64_t out_samples, media_samples, concealed_samples, silent_concealed_samples, noise_samples;
+    uint64_t undecided_samples;
     uint64_t concealment_events, inserted_samples, removed_samples, fec_samples;
     /* Sums over the samples that were played of what they waited here, and of the best delay. */
     double delay_samples_ms, target_samples_ms;
@@ -72,8 +74,12 @@ size_t tl_jitter_size(const tl_jitter_config *config);
 /* mem has tl_jitter_size bytes and is aligned for max_align_t; the state may be copied by memcpy. */
 tl_jitter *tl_jitter_init(void *mem, const tl_jitter_config *config);
 
+/* An empty payload, as of a packet that was no audio, keeps its place in the sequence. */
 tl_jitter_status tl_jitter_put(tl_jitter *jitter, const void *payload, size_t n_bytes, uint32_t sequence,
                                uint32_t timestamp, double arrival_ms);
+/* The same for a packet that says what the silence is like that begins or goes on at its timestamp (RFC 3389). */
+tl_jitter_status tl_jitter_put_noise(tl_jitter *jitter, const void *payload, size_t n_bytes, uint32_t sequence,
+                                     uint32_t timestamp, double arrival_ms);
 /* The next packet is the first of another stream, such as one with another SSRC; what is held is played. */
 void tl_jitter_restart(tl_jitter *jitter);
 /* Write frame_samples x n_channels s16. */

@@ -34,6 +34,8 @@ void tl_plc_conceal(tl_plc *plc, int16_t *out, size_t n_samples);
 /* Make n_samples of a gap in which nothing was sent (RFC 3389): noise of the level and rough spectrum of the
  * quietest 20 ms of the last one to two seconds, cross-faded in. */
 void tl_plc_noise(tl_plc *plc, int16_t *out, size_t n_samples);
+/* Say what the background is like, by a payload of RFC 3389: its level, and reflection coefficients, of which at most
+ * 12 are taken. It holds until a second of audio has been played. Any bytes will do. */
 void tl_plc_set_noise(tl_plc *plc, const uint8_t *payload, size_t n_bytes);
 
 /* Shorten or lengthen audio that is to be played next, in place, by one pitch period of 2.5 to 15 ms and at most

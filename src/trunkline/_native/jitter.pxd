@@ -44,6 +44,7 @@ cdef extern from "trunkline/jitter.h" nogil:
         uint64_t concealed_samples
         uint64_t silent_concealed_samples
         uint64_t noise_samples
+        uint64_t undecided_samples
         uint64_t concealment_events
         uint64_t inserted_samples
         uint64_t removed_samples
@@ -59,6 +60,8 @@ cdef extern from "trunkline/jitter.h" nogil:
     tl_jitter *tl_jitter_init(void *mem, const tl_jitter_config *config)
     tl_jitter_status tl_jitter_put(tl_jitter *jitter, const void *payload, size_t n_bytes, uint32_t sequence,
                                    uint32_t timestamp, double arrival_ms)
+    tl_jitter_status tl_jitter_put_noise(tl_jitter *jitter, const void *payload, size_t n_bytes,
+                                         uint32_t sequence, uint32_t timestamp, double arrival_ms)
     void tl_jitter_restart(tl_jitter *jitter)
     void tl_jitter_get(tl_jitter *jitter, double now_ms, int16_t *pcm)
     double tl_jitter_frame_ms(const tl_jitter *jitter)

@@ -42,7 +42,13 @@ class JitterBuffer:
     @property
     def name(self) -> str: ...
     def put(
-        self, payload: Buffer, *, sequence: int, timestamp: int, arrival_ms: float | None = None
+        self,
+        payload: Buffer,
+        *,
+        sequence: int,
+        timestamp: int,
+        arrival_ms: float | None = None,
+        comfort_noise: bool = False,
     ) -> str: ...
     def restart(self) -> None: ...
     # In profile transcribe there may be none.

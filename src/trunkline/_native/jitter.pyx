@@ -152,14 +152,15 @@ cdef class JitterBuffer:
         return (f"JitterBuffer({self.codec!r}, sample_rate={self.sample_rate}, clock_rate={self.clock_rate}, "
                 f"frame_ms={self.frame_ms})")
 
-    def put(self, payload, *, sequence, timestamp, arrival_ms=None):
+    def put(self, payload, *, sequence, timestamp, arrival_ms=None, comfort_noise=False):
         """Take a packet in; return what became of it.
 
         `payload`: a buffer of bytes. `sequence` and `timestamp`: whole numbers from 0 on; of the first the
         low 16 bits count, of the second the low 32, so both may wrap or not. `arrival_ms`: when it came; it
-        may be unknown in profile transcribe.
+        may be unknown in profile transcribe. `comfort_noise`: the payload is RFC 3389's (in RTP, type 13), not
+        the codec's; it lasts nothing, and says what the silence is like from there on.
 
-        "stored"; "late": its time has passed; "duplicate"; "discarded": empty or longer than a second;
+        "stored"; "late": its time has passed; "duplicate"; "discarded": longer than a second;
         "suspended": its numbers jumped, and the next packet decides whether the stream goes on from there.
         PacketError for what is no packet of Opus, ValueError for numbers out of range, TypeError for other
         buffers.
@@ -168,10 +169,12 @@ cdef class JitterBuffer:
         cdef tl_opus_packet parsed
         cdef uint32_t number = low_bits(sequence, "sequence")
         cdef uint32_t stamp = low_bits(timestamp, "timestamp")
+        if comfort_noise and self.config.codec.packets is not NULL:
+            raise FormatError(f"comfort_noise: {self.codec} has its own")
         if self.track is not None:
             self.enter()
             try:
-                self.give(self.track.take_in(payload, number, stamp, arrival_ms, False))
+                self.give(self.track.take_in(payload, number, stamp, arrival_ms, comfort_noise))
             finally:
                 self.busy = False
             return TRACK_STATUSES[self.track.status]
@@ -181,7 +184,10 @@ cdef class JitterBuffer:
         acquire_bytes(payload, &view, "payload")
         try:
             self.enter()
-            status = tl_jitter_put(self.state, view.buf, <size_t> view.len, number, stamp, at_ms)
+            if comfort_noise:
+                status = tl_jitter_put_noise(self.state, view.buf, <size_t> view.len, number, stamp, at_ms)
+            else:
+                status = tl_jitter_put(self.state, view.buf, <size_t> view.len, number, stamp, at_ms)
             self.busy = False
             if status == TL_JITTER_INVALID:
                 parse(view.buf, <size_t> view.len, &parsed)  # it raises
@@ -300,6 +306,7 @@ cdef class JitterBuffer:
             jitter_buffer_target_delay=stats.target_samples_ms / 1000.0,
             jitter_buffer_emitted_count=stats.emitted_samples,
             comfort_noise_samples=stats.noise_samples,
+            undecided_samples=stats.undecided_samples,
             media_samples=stats.media_samples,
             fec_samples=stats.fec_samples,
             drift_ppm=tl_jitter_drift_ppm(self.state),
@@ -373,6 +380,7 @@ cdef object stats_of_track(const tl_track_stats *stats, uint64_t n_out):
         jitter_buffer_target_delay=0.0,
         jitter_buffer_emitted_count=stats.media_samples,
         comfort_noise_samples=stats.noise_samples,
+        undecided_samples=0,
         media_samples=stats.media_samples,
         fec_samples=stats.fec_samples,
         drift_ppm=0.0,

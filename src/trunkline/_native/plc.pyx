@@ -7,6 +7,7 @@ cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from trunkline._native._buffer cimport acquire_s16
@@ -59,6 +60,10 @@ cdef class Plc:
         out = self.room_for(n_samples)
         tl_plc_noise(self.state, <int16_t *> PyBytes_AsString(out), self.samples_in(out))
         return out
+
+    def set_noise(self, bytes payload not None):
+        """Say what the background is like, by a payload of RFC 3389."""
+        tl_plc_set_noise(self.state, <const uint8_t *> PyBytes_AsString(payload), <size_t> len(payload))
 
     def compress(self, pcm, most):
         """Return `pcm`, to be played next, without a period of at most `most` samples, or as it was."""
