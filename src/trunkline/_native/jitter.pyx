@@ -157,7 +157,7 @@ cdef class JitterBuffer:
 
         `payload`: a buffer of bytes. `sequence` and `timestamp`: whole numbers from 0 on; of the first the
         low 16 bits count, of the second the low 32, so both may wrap or not. `arrival_ms`: when it came; it
-        may be unknown in profile transcribe. `comfort_noise`: the payload is RFC 3389's (in RTP, type 13), not
+        may be unknown in profile transcribe. `comfort_noise`: the payload is RFC 3389's (RTP's type 13), not
         the codec's; it lasts nothing, and says what the silence is like from there on.
 
         "stored"; "late": its time has passed; "duplicate"; "discarded": longer than a second;
