@@ -42,7 +42,8 @@ ctest: $(VENV)/dev
 	done
 
 pytest: build
-	.ci/packages optional sox ffmpeg libopus0 opus-tools
+	.ci/packages optional sox ffmpeg libopus0 opus-tools \
+		gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 	python -m pytest
 
 check: build

@@ -1,10 +1,11 @@
-"""`trunkline receive --rtp` as a user runs it, with ffmpeg as the sender."""
+"""`trunkline receive --rtp` as a user runs it, with ffmpeg and gstreamer as senders."""
 
 import re
 import shutil
 import signal
 import subprocess
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,29 +31,78 @@ def speech(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("codec", "form"), [("PCMU", "mulaw"), ("PCMA", "alaw")])
-def test_what_ffmpeg_sends_is_recorded_to_the_sample(
-    tmp_path: Path, speech: Path, codec: str, form: str
-) -> None:
-    encoded = ffmpeg("-i", speech, "-f", form, "-")
-    decode = g711.ulaw_decode if codec == "PCMU" else g711.alaw_decode
-    out = tmp_path / "out"
+def gst(*pipeline: object) -> None:
+    if shutil.which("gst-launch-1.0") is None:
+        pytest.skip("gst-launch-1.0 is not installed")
+    command = ["gst-launch-1.0", "-q", *" ! ".join(map(str, pipeline)).split()]
+    subprocess.run(command, check=True, capture_output=True, timeout=GUARD_S)
+
+
+def recorded(out: Path, codec: str, send: Callable[[str], object]) -> tuple[bytes, str]:
+    """The audio of one stream that `send` brings to a URL, and what was printed."""
     command = [*TRUNKLINE, "receive", "--rtp", "127.0.0.1:0", "--codec", codec, "--out", str(out)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=ENV) as process:
         assert process.stdout is not None
         found = re.search(r"listening on (rtp://\S+),", process.stdout.readline())
         assert found
-        # Its packets are of 160 samples when they may have no more than 172 bytes.
-        ffmpeg("-re", "-i", speech, "-c:a", f"pcm_{form}", "-f", "rtp", f"{found[1]}?pkt_size=172")
-        assert "PCM" in process.stdout.readline()  # started
+        send(found[1])
+        started = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=GUARD_S)
     assert (process.returncode, errors) == (0, "")
-    assert re.search(r"1\.50 s; inbound: \d+ packets, 0 lost, 0 late, 0 gaps", output)
     (path,) = out.iterdir()
     with wave.open(str(path)) as file:
-        assert file.readframes(file.getnframes()) == decode(encoded)
+        return file.readframes(file.getnframes()), started + output
+
+
+@pytest.mark.parametrize(("codec", "form"), [("PCMU", "mulaw"), ("PCMA", "alaw")])
+def test_what_ffmpeg_sends_is_recorded_to_the_sample(
+    tmp_path: Path, speech: Path, codec: str, form: str
+) -> None:
+    encoded = ffmpeg("-i", speech, "-f", form, "-")
+    decode = g711.ulaw_decode if codec == "PCMU" else g711.alaw_decode
+
+    def send(url: str) -> None:
+        # Its packets are of 160 samples when they may have no more than 172 bytes.
+        ffmpeg("-re", "-i", speech, "-c:a", f"pcm_{form}", "-f", "rtp", f"{url}?pkt_size=172")
+
+    pcm, output = recorded(tmp_path / "out", codec, send)
+    assert re.search(r"1\.50 s; inbound: \d+ packets, 0 lost, 0 late, 0 gaps", output)
+    assert pcm == decode(encoded)
+
+
+@pytest.mark.parametrize(
+    ("codec", "encoder", "payloader"),
+    [
+        ("PCMU", "mulawenc", "rtppcmupay"),
+        ("PCMA", "alawenc", "rtppcmapay"),
+        ("L16@8000h", "audioconvert", "rtpL16pay"),
+        ("OPUS@16000h", "opusenc", "rtpopuspay"),
+    ],
+)
+def test_what_gstreamer_sends_is_recorded(
+    request: pytest.FixtureRequest, tmp_path: Path, speech: Path, codec: str, encoder: str, payloader: str
+) -> None:
+    if codec.startswith("OPUS"):
+        request.getfixturevalue("libopus")
+    source = ["filesrc location=" + str(speech), "wavparse", "audioconvert"]
+
+    def send(url: str) -> None:
+        port = url.rpartition(":")[2]
+        gst(*source, encoder, f"{payloader} min-ptime=20000000", f"udpsink host=127.0.0.1 port={port}")
+
+    pcm, output = recorded(tmp_path / "out", codec, send)
+    assert re.search(r"; inbound: \d+ packets, 0 lost, 0 late, 0 gaps", output)
+    if payloader == "rtpopuspay":
+        assert 2 * 16 * 1480 <= len(pcm) <= 2 * 16 * 1560
+    elif payloader == "rtpL16pay":
+        assert pcm == speech_like(1.5, 8000)
+    else:
+        encoded = tmp_path / "encoded"
+        gst(*source, encoder, f"filesink location={encoded}")
+        decode = g711.ulaw_decode if codec == "PCMU" else g711.alaw_decode
+        assert pcm == decode(encoded.read_bytes())
 
 
 @pytest.mark.parametrize(
