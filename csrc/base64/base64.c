@@ -1,6 +1,18 @@
-#include "trunkline/base64.h"
+#include "base64_kernels.h"
 
 #include <stdbool.h>
+
+static const tl_base64_kernels *const kernels_by_isa[TL_ISA_COUNT] = {
+#if defined(TL_HAVE_AVX2)
+    [TL_ISA_AVX2] = &tl_base64_avx2,
+#endif
+};
+
+/* NULL: all of it is scalar. */
+static const tl_base64_kernels *kernels_for(tl_isa isa)
+{
+    return (unsigned)isa < TL_ISA_COUNT ? kernels_by_isa[isa] : NULL;
+}
 
 #define NOT_A_DIGIT 0x80 /* in the table below: outside the alphabet, the padding included */
 #define XX NOT_A_DIGIT
@@ -65,8 +77,9 @@ static size_t first_error(const uint8_t *text, size_t n_chars)
     return n_chars;
 }
 
-int64_t tl_base64_decode(const void *text, size_t n_chars, void *out)
+int64_t tl_base64_decode(tl_isa isa, const void *text, size_t n_chars, void *out)
 {
+    const tl_base64_kernels *const kernels = kernels_for(isa);
     const uint8_t *in = text;
     uint8_t *dst = out;
     if (n_chars == 0)
@@ -75,6 +88,11 @@ int64_t tl_base64_decode(const void *text, size_t n_chars, void *out)
         const uint8_t *const last = in + n_chars - 4;
         const size_t n_padding = last[3] != '=' ? 0 : last[2] != '=' ? 1 : 2;
         unsigned wrong = 0;
+        if (kernels) {
+            const size_t n_done = kernels->decode(in, n_chars, dst);
+            in += n_done;
+            dst += tl_base64_decoded_max(n_done);
+        }
         for (; in < last; in += 4, dst += 3)
             wrong |= decode_quantum(in, dst, 3);
         wrong |= decode_quantum(last, dst, 3 - n_padding);
@@ -84,10 +102,17 @@ int64_t tl_base64_decode(const void *text, size_t n_chars, void *out)
     return -1 - (int64_t)first_error(text, n_chars);
 }
 
-void tl_base64_encode(const void *src, size_t n_bytes, void *text)
+void tl_base64_encode(tl_isa isa, const void *src, size_t n_bytes, void *text)
 {
+    const tl_base64_kernels *const kernels = kernels_for(isa);
     const uint8_t *in = src;
     char *dst = text;
+    if (kernels) {
+        const size_t n_done = kernels->encode(in, n_bytes, dst);
+        in += n_done;
+        dst += n_done / 3 * 4;
+        n_bytes -= n_done;
+    }
     for (; n_bytes >= 3; n_bytes -= 3, in += 3, dst += 4) {
         const unsigned bits = (unsigned)in[0] << 16 | (unsigned)in[1] << 8 | in[2];
         dst[0] = alphabet[bits >> 18];

@@ -8,14 +8,14 @@
 static char *encoded(const uint8_t *src, size_t n_bytes)
 {
     char *text = fuzz_alloc(tl_base64_encoded_size(n_bytes));
-    tl_base64_encode(src, n_bytes, text);
+    tl_base64_encode(tl_isa_best(), src, n_bytes, text);
     return text;
 }
 
 static void decode_checked(const char *text, size_t n_chars)
 {
     uint8_t *out = fuzz_alloc(tl_base64_decoded_max(n_chars));
-    const int64_t result = tl_base64_decode(text, n_chars, out);
+    const int64_t result = tl_base64_decode(tl_isa_best(), text, n_chars, out);
     if (result >= 0) {
         const size_t n_bytes = (size_t)result;
         FUZZ_REQUIRE(tl_base64_encoded_size(n_bytes) == n_chars);
@@ -26,7 +26,7 @@ static void decode_checked(const char *text, size_t n_chars)
         const size_t offset = (size_t)(-1 - result);
         FUZZ_REQUIRE(offset <= n_chars);
         const size_t n_sound = offset / 4 * 4; /* what comes before the error is no error */
-        FUZZ_REQUIRE(tl_base64_decode(text, n_sound, out) >= 0);
+        FUZZ_REQUIRE(tl_base64_decode(tl_isa_best(), text, n_sound, out) >= 0);
     }
     free(out);
 }

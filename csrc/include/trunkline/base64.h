@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "trunkline/cpu.h"
+
 /* Bytes that n_chars characters decode to at most; exact when the text has no padding. */
 size_t tl_base64_decoded_max(size_t n_chars);
 
@@ -16,9 +18,9 @@ size_t tl_base64_encoded_size(size_t n_bytes);
  * itself when the text ends too early). After an error the content of out is unspecified. Nothing is
  * written past tl_base64_decoded_max less one byte for each '=' among the last two characters, so out
  * may be of exactly the size of the result. */
-int64_t tl_base64_decode(const void *text, size_t n_chars, void *out);
+int64_t tl_base64_decode(tl_isa isa, const void *text, size_t n_chars, void *out);
 
 /* Encode n_bytes into tl_base64_encoded_size(n_bytes) characters; no terminating NUL. */
-void tl_base64_encode(const void *src, size_t n_bytes, void *text);
+void tl_base64_encode(tl_isa isa, const void *src, size_t n_bytes, void *text);
 
 #endif

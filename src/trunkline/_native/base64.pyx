@@ -6,14 +6,9 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t
 
 from trunkline._native._buffer cimport acquire_bytes
+from trunkline._native.cpu cimport selected_isa, tl_isa
 
 from trunkline.errors import PayloadError
-
-cdef extern from "trunkline/base64.h" nogil:
-    size_t tl_base64_decoded_max(size_t n_chars)
-    size_t tl_base64_encoded_size(size_t n_bytes)
-    int64_t tl_base64_decode(const void *text, size_t n_chars, void *out)
-    void tl_base64_encode(const void *src, size_t n_bytes, void *text)
 
 # About 10 us of work: below it, letting other threads run costs more than it gives.
 cdef enum:
@@ -60,6 +55,7 @@ def encode(src, /):
     cdef Py_buffer view
     cdef size_t n_chars
     cdef char *chars
+    cdef tl_isa isa = selected_isa()
     acquire_bytes(src, &view, "src")
     try:
         n_chars = tl_base64_encoded_size(<size_t> view.len)
@@ -67,9 +63,9 @@ def encode(src, /):
         chars = text
         if view.len >= RELEASE_GIL_BYTES:
             with nogil:
-                tl_base64_encode(view.buf, <size_t> view.len, chars)
+                tl_base64_encode(isa, view.buf, <size_t> view.len, chars)
         else:
-            tl_base64_encode(view.buf, <size_t> view.len, chars)
+            tl_base64_encode(isa, view.buf, <size_t> view.len, chars)
         return text
     finally:
         PyBuffer_Release(&view)
@@ -77,6 +73,7 @@ def encode(src, /):
 
 cdef bytes decode_chars(const char *chars, Py_ssize_t n_chars):
     cdef int64_t written
+    cdef tl_isa isa = selected_isa()
     cdef Py_ssize_t size = <Py_ssize_t> tl_base64_decoded_max(<size_t> n_chars)
     if size > 0:
         if chars[n_chars - 1] == b"=":
@@ -85,9 +82,9 @@ cdef bytes decode_chars(const char *chars, Py_ssize_t n_chars):
     cdef char *data = out
     if n_chars >= RELEASE_GIL_BYTES:
         with nogil:
-            written = tl_base64_decode(chars, <size_t> n_chars, data)
+            written = tl_base64_decode(isa, chars, <size_t> n_chars, data)
     else:
-        written = tl_base64_decode(chars, <size_t> n_chars, data)
+        written = tl_base64_decode(isa, chars, <size_t> n_chars, data)
     if written < 0:
         raise PayloadError(f"base64: {complaint(chars, n_chars, <Py_ssize_t> (-1 - written))}")
     return out

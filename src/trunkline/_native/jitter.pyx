@@ -174,7 +174,7 @@ cdef class JitterBuffer:
         if self.track is not None:
             self.enter()
             try:
-                self.give(self.track.take_in(payload, number, stamp, arrival_ms, comfort_noise))
+                self.give(self.track.take_buffer(payload, number, stamp, arrival_ms, comfort_noise))
             finally:
                 self.busy = False
             return TRACK_STATUSES[self.track.status]

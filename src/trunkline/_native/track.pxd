@@ -136,8 +136,10 @@ cdef class Track:
     cdef readonly FramePool pool
     cdef Bank bank
     cdef Library library
-    cdef list take_in(self, object payload, int64_t sequence, int64_t timestamp, object arrival_ms,
-                      bint comfort_noise)
+    cdef list take_buffer(self, object payload, int64_t sequence, int64_t timestamp, object arrival_ms,
+                          bint comfort_noise)
+    cdef list take_in(self, const void *data, size_t n_bytes, int64_t sequence, int64_t timestamp,
+                      object arrival_ms, bint comfort_noise, object payload)
     cdef list take_pending(self, object payload, const void *buffer)
     cdef Frame take_frame(self)
     cdef int take_packet(self, object payload, const void *buffer, list items) except -1

@@ -162,7 +162,7 @@ cdef class Track:
             number = whole_number(sequence, INT64_MAX, "sequence")
         if self.is_rtp:
             raise LocalProtocolError("push into a track that has an rtp_clock_rate: use push_rtp")
-        return self.take_in(payload, number, at_ms, arrival_ms, False)
+        return self.take_buffer(payload, number, at_ms, arrival_ms, False)
 
     def push_rtp(self, payload, *, sequence, timestamp, arrival_ms=None, comfort_noise=False):
         """Take the payload of one RTP packet; as `push`.
@@ -175,7 +175,7 @@ cdef class Track:
         cdef int64_t stamp = whole_number(timestamp, INT64_MAX, "timestamp")
         if not self.is_rtp:
             raise LocalProtocolError("push_rtp into a track without rtp_clock_rate: use push")
-        return self.take_in(payload, number, stamp, arrival_ms, comfort_noise)
+        return self.take_buffer(payload, number, stamp, arrival_ms, comfort_noise)
 
     def restart(self):
         """Say that the next RTP packet begins another stream, as one with another SSRC does.
@@ -199,27 +199,32 @@ cdef class Track:
         tl_track_finish(self.track)
         return self.take_pending(None, NULL)
 
-    cdef list take_in(self, object payload, int64_t sequence, int64_t timestamp, object arrival_ms,
-                      bint comfort_noise):
+    cdef list take_buffer(self, object payload, int64_t sequence, int64_t timestamp, object arrival_ms,
+                          bint comfort_noise):
         cdef Py_buffer view
+        acquire_bytes(payload, &view, "payload")
+        try:
+            return self.take_in(view.buf, <size_t> view.len, sequence, timestamp, arrival_ms, comfort_noise, payload)
+        finally:
+            PyBuffer_Release(&view)
+
+    # `payload` is the object that the bytes are of, or None: a Payload may share it.
+    cdef list take_in(self, const void *data, size_t n_bytes, int64_t sequence, int64_t timestamp,
+                      object arrival_ms, bint comfort_noise, object payload):
         cdef tl_opus_packet parsed
         cdef tl_track_packet packet
+        packet.payload = data
+        packet.n_bytes = n_bytes
         packet.sequence = sequence
         packet.timestamp = timestamp
         packet.arrival_ms = NAN if arrival_ms is None else milliseconds(arrival_ms, "arrival_ms")
         packet.comfort_noise = comfort_noise
-        acquire_bytes(payload, &view, "payload")
-        try:
-            enter(&self.busy)
-            packet.payload = view.buf
-            packet.n_bytes = <size_t> view.len
-            self.status = tl_track_put(self.track, &packet)
-            if self.status == TL_TRACK_INVALID:
-                self.busy = False
-                parse(view.buf, view.len, &parsed)  # it raises
-            return self.take_pending(payload, view.buf)
-        finally:
-            PyBuffer_Release(&view)
+        enter(&self.busy)
+        self.status = tl_track_put(self.track, &packet)
+        if self.status == TL_TRACK_INVALID:
+            self.busy = False
+            parse(data, n_bytes, &parsed)  # it raises
+        return self.take_pending(payload, data)
 
     cdef list take_pending(self, object payload, const void *buffer):
         cdef list items

@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline._native import base64
+from trunkline._native.media import MediaReader
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import MediaFormat
@@ -66,6 +67,7 @@ class StreamReceiver(Exclusive):
         self._dialect = dialect
         self._max_message_bytes = max_message_bytes
         self._tracks: dict[str, Track] = {}
+        self._reader: MediaReader | None = None  # from start to stop
         self._start: Start | None = None
         self._stopped = False
         self._closed = False
@@ -114,6 +116,11 @@ class StreamReceiver(Exclusive):
         base64, no Opus packet), FormatError (a codec that we do not decode), LibraryMissingError (no
         libopus), LocalProtocolError after `close`, ConcurrentUseError when another thread is inside.
         """
+        # Most messages are plain media; the others, and what is wrong, go through a parser.
+        if self._reader is not None:
+            events = self._reader.receive(message, arrival_ms)
+            if events is not None:
+                return [*events]
         if self._closed:
             raise LocalProtocolError("receive after close")
         parsed = messages.parse(message, self._max_message_bytes)
@@ -128,6 +135,7 @@ class StreamReceiver(Exclusive):
         """End a stream whose connection was lost: return the last Frames. Idempotent."""
         rest = [] if self.ended else self._flush()
         self._closed = True
+        self._reader = None
         return rest
 
     def _on_media(self, message: messages.Media, arrival_ms: float | None) -> list[Event]:
@@ -139,7 +147,7 @@ class StreamReceiver(Exclusive):
         sequence = None if body.chunk is None else messages.number(body.chunk, "chunk")
         payload = base64.decode(body.payload)
         events = track.push(payload, timestamp_ms=timestamp_ms, sequence=sequence, arrival_ms=arrival_ms)
-        self._tracks[body.track] = track
+        self._add_track(body.track, track)
         return [*events]
 
     def _on_other(self, message: messages.Known | messages.Unrecognised) -> list[Event]:
@@ -160,6 +168,7 @@ class StreamReceiver(Exclusive):
             case messages.Clear():
                 return [Cleared()]
         self._stopped = True
+        self._reader = None
         return [*self._flush(), Stop()]
 
     def _on_start(self, message: messages.Start) -> Start:
@@ -185,7 +194,9 @@ class StreamReceiver(Exclusive):
         _check_stream_id(message.stream_sid, start)
         # A codec that we cannot decode is refused now, even when no track is declared.
         made = {name: self._new_track(name, start) for name in tracks or messages.TRACKS}
-        self._tracks = made if tracks else {}
+        self._reader = MediaReader(start.stream_id, self._max_message_bytes)
+        for name in tracks:
+            self._add_track(name, made[name])
         self._start = start
         return start
 
@@ -201,6 +212,11 @@ class StreamReceiver(Exclusive):
         if name not in takes:
             raise RemoteProtocolError(f"media of track {name[:32]!r}: takes {', '.join(takes)}")
         return self._new_track(name, start)
+
+    def _add_track(self, name: str, track: Track) -> None:
+        self._tracks[name] = track
+        if self._reader is not None:
+            self._reader.add_track(track)
 
     def _new_track(self, name: str, start: Start) -> Track:
         return self._make_track(start.media_format, name=name)

@@ -1,0 +1,33 @@
+/* A media message of a stream, read without a JSON parser: one pass over its text, nothing allocated.
+ *
+ * What is recognised is JSON (RFC 8259) and means what any parser makes of it. Not everything that a parser would
+ * take is recognised: escapes, characters beyond ASCII, a key of ours that comes twice, lists and objects of others,
+ * fractions. Whoever asks gives that to a parser. */
+#ifndef TRUNKLINE_MEDIA_H
+#define TRUNKLINE_MEDIA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TL_MEDIA_NUMBER_MAX ((int64_t)1 << 53)
+
+/* A piece of the message; begin is NULL when it is not there. */
+typedef struct tl_media_text {
+    const char *begin;
+    size_t n_chars;
+} tl_media_text;
+
+typedef struct tl_media {
+    tl_media_text stream_id;      /* NULL: the message has none */
+    tl_media_text track, payload; /* payload: base64 that nobody has looked at */
+    int64_t timestamp;            /* 0 to TL_MEDIA_NUMBER_MAX */
+    int64_t chunk;                /* the same; -1: the message has none */
+} tl_media;
+
+/* Read {"event": "media", "streamSid": ..., "sequenceNumber": ..., "media": {"track": ..., "chunk": ..., "timestamp":
+ * ..., "payload": ...}}, keys in any order, numbers as digits in a string or without one, others' keys passed over.
+ * False: it is not recognised, and media is unspecified. */
+bool tl_media_scan(const char *text, size_t n_chars, tl_media *media);
+
+#endif
