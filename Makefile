@@ -60,6 +60,7 @@ bench: build
 	python benchmarks/bench_resample.py
 	cmake --preset release >/dev/null && cmake --build --preset release >/dev/null
 	python benchmarks/bench_opus.py
+	python benchmarks/bench_packet.py
 	python benchmarks/bench_jitter.py
 	build/c-release/csrc/bench_g711
 	build/c-release/csrc/bench_plc

@@ -1,14 +1,18 @@
-from typing import final
+from collections.abc import Callable
+from typing import Any
 
-from trunkline._native.frame import Frame
+from typing_extensions import disjoint_base
+
 from trunkline._native.track import Track
-from trunkline.timeline import Discontinuity, Payload
+from trunkline.buffers import AnyBuffer
 
 def scan(text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...
-@final
+
+@disjoint_base
 class MediaReader:
-    def __new__(cls, stream_id: str, max_bytes: int) -> MediaReader: ...
+    def __new__(cls, *args: Any, **options: Any) -> MediaReader: ...
+    def open_media(self, stream_id: str, max_bytes: int, in_use: Callable[[], bool]) -> None: ...
+    def close_media(self) -> None: ...
     def add_track(self, track: Track) -> None: ...
-    def receive(
-        self, message: object, arrival_ms: float | None
-    ) -> list[Frame | Discontinuity | Payload] | None: ...
+    # A list of events, which only the subclass can name.
+    def receive(self, message: str | AnyBuffer, arrival_ms: float | None = None) -> list[Any]: ...

@@ -1,6 +1,5 @@
 """The media messages of a stream, from text to frames: scan, decode base64, push into the track."""
 
-cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t
@@ -36,59 +35,79 @@ def scan(str text not None):
     if not tl_media_scan(chars, <size_t> n_chars, &media):
         return None
     return (
-        None if media.stream_id.begin is NULL else media.stream_id.begin[:media.stream_id.n_chars].decode(),
-        media.track.begin[:media.track.n_chars].decode(),
+        None if media.stream_id.begin is NULL else text_of(media.stream_id).decode(),
+        text_of(media.track).decode(),
         media.timestamp,
         None if media.chunk < 0 else media.chunk,
-        media.payload.begin[:media.payload.n_chars],
+        text_of(media.payload),
     )
 
 
-@cython.final
 cdef class MediaReader:
-    """Take the messages that are plain media of tracks that are known; the others are for a parser.
+    """What a StreamReceiver is made of: it takes plain media of tracks that it knows, a subclass the rest."""
 
-    `stream_id`: what a message may say that it belongs to; `max_bytes` of one.
-    """
-
-    cdef bytes stream_id
+    cdef bytes stream_id  # None: there is no stream yet, or no longer
     cdef Py_ssize_t max_bytes
     cdef tl_isa isa
     cdef Track inbound
     cdef Track outbound
+    cdef object in_use
 
-    def __cinit__(self, str stream_id not None, Py_ssize_t max_bytes):
-        self.stream_id = stream_id.encode()
-        self.max_bytes = max_bytes
+    def __cinit__(self, *args, **options):
         self.isa = selected_isa()
 
+    def open_media(self, str stream_id not None, Py_ssize_t max_bytes, in_use):
+        """Begin: `stream_id` is what messages of at most `max_bytes` may name; `in_use()`: not now."""
+        self.stream_id = stream_id.encode()
+        self.max_bytes = max_bytes
+        self.in_use = in_use
+
+    def close_media(self):
+        """Leave everything to the subclass from here on."""
+        self.stream_id = None
+
     def add_track(self, Track track not None):
-        """Push messages of the track of this name, inbound or outbound, into it."""
+        """Push the media of the track of this name, inbound or outbound, into it."""
         if track.name == "inbound":
             self.inbound = track
         else:
             self.outbound = track
 
-    def receive(self, message, arrival_ms):
-        """Return what the message brings, or None when nothing has been done with it.
+    def receive(self, message, arrival_ms=None):
+        """Take one text message, which came at `arrival_ms` of any clock that does not step.
 
-        It raises what `Track.push` does.
+        Return what it brings, in the order of the messages, and of the audio in the order of its chunks:
+        "connected" brings nothing; "start" its Start; "media" Frames (and its Payload), and a Discontinuity
+        for a gap over 10 s; "stop" the last Frames, which may be shorter, then Stop.
+
+        Raises RemoteProtocolError (malformed, out of order, contradicting, too large), PayloadError (bad
+        base64, no Opus packet), FormatError (a codec that we do not decode), LibraryMissingError (no
+        libopus), LocalProtocolError after `close`, ConcurrentUseError when another thread is inside.
         """
         cdef const char *chars
         cdef Py_ssize_t n_chars
-        cdef tl_media media
-        cdef uint8_t payload[PAYLOAD_BYTES_MAX]
-        cdef Track track
-        cdef int64_t n_bytes
+        cdef list events
+        if self.stream_id is None or self.in_use():
+            return self._receive(message, arrival_ms)
         if type(message) is str:
-            if not (<str> message).isascii():
-                return None
-            chars = PyUnicode_AsUTF8AndSize(message, &n_chars)
+            try:
+                chars = PyUnicode_AsUTF8AndSize(message, &n_chars)  # no copy when it is ASCII
+            except UnicodeEncodeError:
+                return self._receive(message, arrival_ms)
         elif type(message) is bytes:
             chars = PyBytes_AS_STRING(message)
             n_chars = PyBytes_GET_SIZE(message)
         else:
-            return None
+            return self._receive(message, arrival_ms)
+        events = self.take(chars, n_chars, arrival_ms)
+        return self._receive(message, arrival_ms) if events is None else events
+
+    # None, and nothing has been done: it is no plain media, or something is wrong.
+    cdef list take(self, const char *chars, Py_ssize_t n_chars, object arrival_ms):
+        cdef tl_media media
+        cdef uint8_t payload[PAYLOAD_BYTES_MAX]
+        cdef Track track
+        cdef int64_t n_bytes
         if n_chars > self.max_bytes or not tl_media_scan(chars, <size_t> n_chars, &media):
             return None
         if media.stream_id.begin is not NULL and not same(media.stream_id, self.stream_id):
@@ -101,8 +120,13 @@ cdef class MediaReader:
         n_bytes = tl_base64_decode(self.isa, media.payload.begin, media.payload.n_chars, payload)
         if n_bytes < 0:
             return None
-        return track.take_in(payload, <size_t> n_bytes, TL_TRACK_NO_SEQUENCE if media.chunk < 0 else media.chunk,
-                             media.timestamp, arrival_ms, False, None)
+        if media.chunk < 0:
+            media.chunk = TL_TRACK_NO_SEQUENCE
+        return track.take_in(payload, <size_t> n_bytes, media.chunk, media.timestamp, arrival_ms, False, None)
+
+
+cdef bytes text_of(tl_media_text text):
+    return text.begin[:text.n_chars]
 
 
 cdef inline bint same(tl_media_text text, bytes name):

@@ -204,7 +204,8 @@ cdef class Track:
         cdef Py_buffer view
         acquire_bytes(payload, &view, "payload")
         try:
-            return self.take_in(view.buf, <size_t> view.len, sequence, timestamp, arrival_ms, comfort_noise, payload)
+            return self.take_in(view.buf, <size_t> view.len, sequence, timestamp, arrival_ms, comfort_noise,
+                                payload)
         finally:
             PyBuffer_Release(&view)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamReceiver"]
 
 
-class StreamReceiver(Exclusive):
+class StreamReceiver(MediaReader, Exclusive):
     """Read one media stream: SignalWire's or Twilio's messages, PCMU, PCMA, L16 or OPUS, one track or both.
 
     Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
@@ -67,7 +67,6 @@ class StreamReceiver(Exclusive):
         self._dialect = dialect
         self._max_message_bytes = max_message_bytes
         self._tracks: dict[str, Track] = {}
-        self._reader: MediaReader | None = None  # from start to stop
         self._start: Start | None = None
         self._stopped = False
         self._closed = False
@@ -104,23 +103,13 @@ class StreamReceiver(Exclusive):
         """Give up the chunks that have been waited for long enough; return what lay behind them."""
         return [event for track in self._tracks.values() for event in track.poll(now_ms)]
 
+    if TYPE_CHECKING:
+
+        def receive(self, message: "str | Buffer", arrival_ms: float | None = None) -> list[Event]:
+            """Most messages are plain media and are done with in C; the others come to `_receive`."""
+
     @exclusive
-    def receive(self, message: "str | Buffer", arrival_ms: float | None = None) -> list[Event]:
-        """Take one text message, which came at `arrival_ms` of any clock that does not step.
-
-        Return what it brings, in the order of the messages, and of the audio in the order of its chunks:
-        "connected" brings nothing; "start" its Start; "media" Frames (and its Payload), and a Discontinuity
-        for a gap over 10 s; "stop" the last Frames, which may be shorter, then Stop.
-
-        Raises RemoteProtocolError (malformed, out of order, contradicting, too large), PayloadError (bad
-        base64, no Opus packet), FormatError (a codec that we do not decode), LibraryMissingError (no
-        libopus), LocalProtocolError after `close`, ConcurrentUseError when another thread is inside.
-        """
-        # Most messages are plain media; the others, and what is wrong, go through a parser.
-        if self._reader is not None:
-            events = self._reader.receive(message, arrival_ms)
-            if events is not None:
-                return [*events]
+    def _receive(self, message: "str | Buffer", arrival_ms: float | None) -> list[Event]:
         if self._closed:
             raise LocalProtocolError("receive after close")
         parsed = messages.parse(message, self._max_message_bytes)
@@ -135,7 +124,7 @@ class StreamReceiver(Exclusive):
         """End a stream whose connection was lost: return the last Frames. Idempotent."""
         rest = [] if self.ended else self._flush()
         self._closed = True
-        self._reader = None
+        self.close_media()
         return rest
 
     def _on_media(self, message: messages.Media, arrival_ms: float | None) -> list[Event]:
@@ -168,7 +157,7 @@ class StreamReceiver(Exclusive):
             case messages.Clear():
                 return [Cleared()]
         self._stopped = True
-        self._reader = None
+        self.close_media()
         return [*self._flush(), Stop()]
 
     def _on_start(self, message: messages.Start) -> Start:
@@ -194,7 +183,7 @@ class StreamReceiver(Exclusive):
         _check_stream_id(message.stream_sid, start)
         # A codec that we cannot decode is refused now, even when no track is declared.
         made = {name: self._new_track(name, start) for name in tracks or messages.TRACKS}
-        self._reader = MediaReader(start.stream_id, self._max_message_bytes)
+        self.open_media(start.stream_id, self._max_message_bytes, self._in_use.locked)
         for name in tracks:
             self._add_track(name, made[name])
         self._start = start
@@ -215,8 +204,7 @@ class StreamReceiver(Exclusive):
 
     def _add_track(self, name: str, track: Track) -> None:
         self._tracks[name] = track
-        if self._reader is not None:
-            self._reader.add_track(track)
+        self.add_track(track)
 
     def _new_track(self, name: str, start: Start) -> Track:
         return self._make_track(start.media_format, name=name)
