@@ -43,6 +43,7 @@ static void alaw_silence(void *payload, size_t n_samples)
 const tl_codec tl_codec_pcmu = {
     .name = "PCMU",
     .block_bytes = 1,
+    .loudest = 32124,
     .duration = duration,
     .decode = ulaw_decode,
     .encode = ulaw_encode,
@@ -52,6 +53,7 @@ const tl_codec tl_codec_pcmu = {
 const tl_codec tl_codec_pcma = {
     .name = "PCMA",
     .block_bytes = 1,
+    .loudest = 32256,
     .duration = duration,
     .decode = alaw_decode,
     .encode = alaw_encode,

@@ -44,6 +44,7 @@ static void silence(void *payload, size_t n_samples)
 
 const tl_codec tl_codec_l16 = {
     .name = "L16",
+    .loudest = INT16_MAX,
     .block_bytes = 2,
     .duration = duration,
     .decode = decode,

@@ -57,6 +57,7 @@ static size_t encode(const void *library, void *encoder, uint32_t n_channels, co
 
 const tl_codec tl_codec_opus = {
     .name = "OPUS",
+    .loudest = INT16_MAX,
     .packets =
         &(const tl_packet_codec){
             .decoder_size = decoder_size,

@@ -103,9 +103,10 @@ static size_t decode(tl_track *track, int16_t *out, size_t n_samples)
     } else {
         track->config.codec->decode(track->config.isa, track->payload, out, n_samples * track->config.n_channels);
         track->payload += n_samples * track->block_bytes;
-        if (tl_track_plc(track))
-            tl_plc_play(tl_track_plc(track), out, n_samples);
     }
+    tl_track_meter_media(track, out, n_samples);
+    if (tl_track_plc(track))
+        tl_plc_play(tl_track_plc(track), out, n_samples);
     track->n_payload -= n_samples;
     track->stats.media_samples += n_samples;
     track->n_made = 0;

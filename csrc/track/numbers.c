@@ -17,6 +17,7 @@ static int64_t time_of(tl_track *track, const tl_track_packet *packet, size_t n_
     const int64_t scaled = ticks * 1000 + numbers->rest_ticks;
     const int64_t rest = (scaled % clock_hz + clock_hz) % clock_hz, ms = (scaled - rest) / clock_hz;
     const int64_t time_ms = numbers->time_ms + ms < 0 ? 0 : numbers->time_ms + ms;
+    numbers->exact_ms = (double)time_ms + (double)rest / (double)clock_hz;
     if (latest) {
         numbers->timestamp = (uint32_t)packet->timestamp;
         numbers->time_ms = time_ms;
@@ -51,6 +52,7 @@ static tl_track_packet absolute(tl_track *track, const tl_track_packet *packet, 
     tl_track_packet ours = *packet;
     ours.sequence = numbers->highest + ahead;
     ours.timestamp = time_of(track, packet, n_samples, ahead > 0);
+    tl_track_meter_packet(track, packet->arrival_ms, numbers->exact_ms);
     if (ahead > 0)
         numbers->highest = ours.sequence;
     return ours;

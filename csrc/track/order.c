@@ -147,7 +147,10 @@ tl_track_status tl_track_put(tl_track *track, const tl_track_packet *packet)
     track->stats.packets++;
     track->stats.bytes += packet->n_bytes;
     track->order.now_ms = packet->arrival_ms;
-    return track->config.rtp_clock_hz ? tl_track_put_rtp(track, packet, n_samples) : tl_track_order(track, packet);
+    if (track->config.rtp_clock_hz)
+        return tl_track_put_rtp(track, packet, n_samples);
+    tl_track_meter_packet(track, packet->arrival_ms, (double)packet->timestamp);
+    return tl_track_order(track, packet);
 }
 
 void tl_track_poll(tl_track *track, double now_ms)

@@ -30,14 +30,26 @@ typedef struct track_numbers {
     uint32_t timestamp;
     int64_t time_ms;
     int64_t rest_ticks; /* thousandths of a tick less than a ms */
+    double exact_ms;    /* of the last packet */
     double duration_ms, arrival_ms;
     bool suspends;
     tl_track_packet suspended; /* its payload lies in its slot */
 } track_numbers;
 
+/* How long packets take: arrival less timestamp, whose zero is anybody's. */
+typedef struct track_meter {
+    bool timed; /* a packet has come whose arrival is known */
+    double last_ms;
+    /* The least of this span, and of the first one; a clock that drifts moves it. */
+    double span_began_ms, least_ms;
+    bool spanned;
+    double first_began_ms, first_least_ms;
+} track_meter;
+
 struct tl_track {
     tl_track_config config;
     tl_track_stats stats;
+    track_meter meter;
     track_order order;
     track_numbers numbers;
     uint32_t block_bytes; /* one sample of every channel, encoded */
@@ -129,6 +141,10 @@ size_t tl_track_due_to_end(const tl_track *track);
 void tl_track_anchor(tl_track *track, int64_t timestamp_ms);
 /* Move what makes no frame yet into the state; the payload is no longer needed. */
 void tl_track_keep_rest(tl_track *track);
+
+/* meter.c */
+void tl_track_meter_packet(tl_track *track, double arrival_ms, double time_ms);
+void tl_track_meter_media(tl_track *track, const int16_t *pcm, size_t n_samples);
 
 /* laying.c: what it consists of. */
 /* Count samples that were laid behind the n_started that the frame holds. */

@@ -43,6 +43,13 @@ class TrackStats(msgspec.Struct, frozen=True):
     fec_ms: float  # of that, what came from a copy in the packet after the gap (Opus)
     discontinuities: int
     resyncs: int  # packets appended although their timestamp lay behind, or their numbers jumped
+    media_ms: float  # audio of the packets
+    jitter_ms: float  # RFC 3550 6.4.1; 0 as long as nobody says when packets came
+    drift_ppm: (
+        float  # of the sender's clock, positive when it is slow; 0 for the first 20 s, and then as above
+    )
+    level_dbfs: float  # of that audio, a full-scale sine being 0; -inf for digital silence
+    clipped_samples: int  # of that audio, of all channels: as loud as the codec goes
 
 
 class JitterStats(msgspec.Struct, frozen=True, rename="camel"):

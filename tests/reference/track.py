@@ -8,6 +8,7 @@ import struct
 from array import array
 from dataclasses import dataclass, field
 from itertools import chain
+from math import inf, log10
 from typing import NamedTuple
 
 from tests.reference.g711 import alaw_decode_sample, ulaw_decode_sample
@@ -20,6 +21,7 @@ CONCEALED_PER_DECODED = 10
 CONCEALED_ALLOWANCE_MS = 60_000
 SAMPLE_TICKS = 1000
 JOINT_MS = 5
+LOUDEST = {"PCMU": 32124, "PCMA": 32256, "L16": 32767}
 REMEMBERED = 64  # numbers
 
 ULAW = [ulaw_decode_sample(code) for code in range(256)]
@@ -62,6 +64,8 @@ class Track:
     decoded: int = 0
     discontinuities: int = 0
     resyncs: int = 0
+    energy: int = 0
+    clipped: int = 0
     joint: int = 0  # samples behind a gap that are still to be cross-faded
 
     @property
@@ -82,7 +86,17 @@ class Track:
             0.0,
             self.discontinuities,
             self.resyncs,
+            self.decoded * 1000 / self.format.sample_rate,
+            0.0,
+            0.0,
+            self._level_dbfs(),
+            self.clipped,
         )
+
+    def _level_dbfs(self) -> float:
+        if self.energy == 0:
+            return -inf
+        return 10 * log10(self.energy / (self.decoded * self.format.channels) / (32768**2 / 2))
 
     def push(self, payload: bytes, timestamp_ms: int, sequence: int | None) -> list[Frame | Discontinuity]:
         self.packets += 1
@@ -189,6 +203,8 @@ class Track:
         else:
             table = ULAW if self.format.codec == "PCMU" else ALAW
             values = [table[code] for code in payload[:whole]]
+        self.energy += sum(value * value for value in values)
+        self.clipped += sum(abs(value) >= LOUDEST[self.format.codec] for value in values)
         for i in range(0, len(values), self.format.channels):
             self._lay(tuple(values[i : i + self.format.channels]), concealed=False, free=self.joint > 0)
             self.joint = max(0, self.joint - 1)

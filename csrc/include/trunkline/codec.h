@@ -35,6 +35,7 @@ typedef struct tl_codec {
     const char *name;   /* as in the codec grammar: "PCMU", "PCMA", "L16" */
     const tl_packet_codec *packets; /* NULL: payloads can be cut between any two samples, as follows */
     size_t block_bytes;             /* of payload for one sample: 1 or 2 */
+    int16_t loudest;                /* the largest sample that there is */
 
     /* Samples in n_bytes of payload; odd bytes, less than a block, count for nothing. */
     size_t (*duration)(const void *payload, size_t n_bytes);

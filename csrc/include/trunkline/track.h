@@ -121,6 +121,10 @@ typedef struct tl_track_stats {
     uint64_t noise_samples;            /* of silence that was not sent */
     uint64_t silent_concealed_samples; /* behind 80 ms of concealment, which has faded by then */
     uint64_t concealment_events;
+    double jitter_ms; /* RFC 3550 6.4.1; 0 as long as nobody says when packets came */
+    double drift_ppm; /* of the sender's clock, positive when it is slow; the same */
+    double energy;    /* sum of squares over the media's samples of all channels */
+    uint64_t clipped_samples; /* of these, as loud as the codec goes */
     double wait_samples_ms; /* sum over the samples that were played of what they were held */
     uint64_t resyncs; /* packets appended although their timestamp lay behind, or their numbers jumped */
 } tl_track_stats;

@@ -81,6 +81,10 @@ cdef extern from "trunkline/track.h" nogil:
         uint64_t noise_samples
         uint64_t silent_concealed_samples
         uint64_t concealment_events
+        double jitter_ms
+        double drift_ppm
+        double energy
+        uint64_t clipped_samples
         double wait_samples_ms
         uint64_t resyncs
 

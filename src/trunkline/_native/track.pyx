@@ -5,7 +5,7 @@ from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, log10
 from libc.stdint cimport INT64_MAX
 
 from trunkline._native._buffer cimport acquire_bytes, acquire_s16
@@ -28,6 +28,7 @@ cdef enum:
     POOL_BYTES_MAX = 1 << 20
     CLOCK_RATE_MAX = 192000
 cdef int64_t TIMESTAMP_MS_MAX = <int64_t> 1 << 53
+cdef double FULL_SCALE = 32768.0
 cdef double TIME_MS_MAX = <double> TIMESTAMP_MS_MAX
 
 
@@ -137,6 +138,11 @@ cdef class Track:
             fec_ms=stats.fec_samples * 1000.0 / self.format_rate,
             discontinuities=stats.discontinuities,
             resyncs=stats.resyncs,
+            media_ms=stats.media_samples * 1000.0 / self.format_rate,
+            jitter_ms=stats.jitter_ms,
+            drift_ppm=stats.drift_ppm,
+            level_dbfs=decibels(stats.energy, stats.media_samples * self.channels),
+            clipped_samples=stats.clipped_samples,
         )
 
     @property
@@ -451,6 +457,11 @@ cdef inline int64_t whole_number(object value, int64_t most, str what) except -1
         given = number if not overflow else f"a number of {value.bit_length()} bits"
         raise ValueError(f"{what}: takes 0 to {most}, got {given}")
     return number
+
+
+# Of the mean square, full scale being a sine of it: as the level meters of telephony have it.
+cdef double decibels(double energy, uint64_t n_samples):
+    return 10.0 * log10(energy / n_samples / (FULL_SCALE * FULL_SCALE / 2.0)) if energy > 0.0 else -INFINITY
 
 
 cdef inline double milliseconds(object value, str what) except? -1.0:
