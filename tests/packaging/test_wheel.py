@@ -25,6 +25,7 @@ STEMS = [
     "rtp",
     "plc",
     "jitter",
+    "media",
 ]
 
 

@@ -1,6 +1,6 @@
 """The media messages of a stream, from text to frames: scan, decode base64, push into the track."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AsString, PyBytes_Size
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp
@@ -95,8 +95,8 @@ cdef class MediaReader:
             except UnicodeEncodeError:
                 return self._receive(message, arrival_ms)
         elif type(message) is bytes:
-            chars = PyBytes_AS_STRING(message)
-            n_chars = PyBytes_GET_SIZE(message)
+            chars = PyBytes_AsString(message)
+            n_chars = PyBytes_Size(message)
         else:
             return self._receive(message, arrival_ms)
         events = self.take(chars, n_chars, arrival_ms)
@@ -130,5 +130,5 @@ cdef bytes text_of(tl_media_text text):
 
 
 cdef inline bint same(tl_media_text text, bytes name):
-    return (text.n_chars == <size_t> PyBytes_GET_SIZE(name)
-            and memcmp(text.begin, PyBytes_AS_STRING(name), text.n_chars) == 0)
+    return (text.n_chars == <size_t> PyBytes_Size(name)
+            and memcmp(text.begin, PyBytes_AsString(name), text.n_chars) == 0)
