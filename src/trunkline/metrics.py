@@ -1,0 +1,94 @@
+"""Counters as Prometheus reads them.
+
+>>> from trunkline.formats import MediaFormat
+>>> from trunkline.track import Track
+>>> track = Track(MediaFormat("PCMU", 8000))
+>>> frames = track.push(bytes(160), timestamp_ms=0)
+>>> text = prometheus([({"call_id": "c1"}, {"inbound": track.stats})])
+>>> for line in text.splitlines()[:3]:
+...     print(line)
+# HELP trunkline_track_packets_total Packets that came, whatever became of them.
+# TYPE trunkline_track_packets_total counter
+trunkline_track_packets_total{call_id="c1",track="inbound"} 1
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from trunkline.timeline import TrackStats
+
+__all__ = ["prometheus"]
+
+LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class _Metric(NamedTuple):
+    field: str  # of TrackStats
+    name: str
+    help: str
+    per_unit: float = 1.0  # of the field in one of the metric's base unit
+
+    @property
+    def kind(self) -> str:
+        return "counter" if self.name.endswith("_total") else "gauge"
+
+
+METRICS: Final = (
+    _Metric("packets", "packets_total", "Packets that came, whatever became of them."),
+    _Metric("bytes", "bytes_total", "Bytes of their payloads."),
+    _Metric("late", "late_packets_total", "Packets dropped: too late, or duplicates."),
+    _Metric("duplicates", "duplicate_packets_total", "Of these, those that came again."),
+    _Metric("reordered", "reordered_packets_total", "Packets overtaken by others, and in time."),
+    _Metric("discarded", "discarded_packets_total", "Packets whose numbers jumped and were not confirmed."),
+    _Metric("lost", "lost_packets_total", "Sequence numbers that were skipped."),
+    _Metric("concealed_ms", "concealed_seconds_total", "Audio made up in place of what is missing.", 1000.0),
+    _Metric("fec_ms", "fec_seconds_total", "Of that, from copies in later packets.", 1000.0),
+    _Metric("discontinuities", "discontinuities_total", "Gaps that were reported and not filled."),
+    _Metric("resyncs", "resyncs_total", "Times that the sender's numbers or clock began anew."),
+    _Metric("media_ms", "media_seconds_total", "Audio of the packets.", 1000.0),
+    _Metric("clipped_samples", "clipped_samples_total", "Samples as loud as the codec goes."),
+    _Metric("jitter_ms", "jitter_seconds", "Interarrival jitter (RFC 3550 6.4.1).", 1000.0),
+    _Metric("drift_ppm", "drift_ppm", "Drift of the sender's clock, positive when it is slow."),
+    _Metric("level_dbfs", "level_dbfs", "Level of the audio so far, a full-scale sine being 0."),
+)
+
+
+def prometheus(streams: Iterable[tuple[Mapping[str, str], Mapping[str, TrackStats]]]) -> str:
+    """Write counters in Prometheus' text format 0.0.4, for an endpoint of yours.
+
+    `streams`: of each one its labels, such as a call's id, and the counters of its tracks, as `stats` of a
+    call or a receiver gives them; `track` is a label of its own. Seconds are seconds. ValueError for what is
+    no label's name. Mind how many series there will be: labels that are never the same make new ones.
+    """
+    rows: list[tuple[str, TrackStats]] = []
+    for labels, tracks in streams:
+        for track, stats in tracks.items():
+            rows.append((_labels({**labels, "track": track}), stats))
+    lines: list[str] = []
+    for metric in METRICS:
+        name = f"trunkline_track_{metric.name}"
+        lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}"]
+        for labels_text, stats in rows:
+            lines.append(f"{name}{{{labels_text}}} {_number(getattr(stats, metric.field) / metric.per_unit)}")
+    return "\n".join(lines) + "\n" if rows else ""
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    for name in labels:
+        if not LABEL_NAME.fullmatch(name) or name.startswith("__"):
+            raise ValueError(
+                f"{name!r} is no label's name: takes letters, digits and _, no digit first, no __"
+            )
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value == int(value) else repr(value)
