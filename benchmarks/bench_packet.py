@@ -1,4 +1,4 @@
-"""A call's messages beside what people do with them today: `python benchmarks/bench_packet.py`.
+"""A call's messages beside what people do today, both ways: `python benchmarks/bench_packet.py`.
 
 160-byte PCMU messages of speech-like audio, each one different, become frames of 20 ms, at the carrier's rate
 or at 16 kHz; contenders take turns within each round, a ratio is the median of the rounds' own ratios. The
@@ -162,6 +162,34 @@ def stages(start: list[str], media: list[str]) -> dict[str, Pass]:
     }
 
 
+def sending(rate: int) -> dict[str, Pass]:
+    """PCM at a rate to PCMU messages of 20 ms."""
+    pcm, step = speech_like(MESSAGES / 50, rate), rate // 50 * 2
+    chunks = [pcm[i : i + step] for i in range(0, len(pcm), step)]
+
+    def ours() -> None:
+        sender = StreamSender("PCMU", sample_rate=rate)
+        sender.start()
+        for chunk in chunks:
+            sender.media(chunk)
+
+    def usual() -> None:
+        state: Any = None
+        for number, chunk in enumerate(chunks):
+            if rate != 8000:
+                chunk, state = audioop.ratecv(chunk, 2, 1, rate, 8000, state)
+            payload = base64.b64encode(audioop.lin2ulaw(chunk, 2)).decode()
+            media = {
+                "track": "inbound",
+                "chunk": str(number),
+                "timestamp": str(20 * number),
+                "payload": payload,
+            }
+            json.dumps({"event": "media", "sequenceNumber": str(number), "media": media})
+
+    return {"trunkline": ours, "audioop + base64 + json": usual}
+
+
 def main() -> None:
     start, media = messages()
     for rate in (8000, 16000):
@@ -175,9 +203,15 @@ def main() -> None:
         for name in seconds:
             if name != "trunkline":
                 print_row(name, f"{times_as_fast(seconds, 'trunkline', name):.1f}")
-    passes = stages(start, media) | {
-        "StreamReceiver.receive": anew(functools.partial(receiver, 8000, start), media)
-    }
+    if audioop:
+        print("\nPCM to messages: StreamSender.media is so many times as fast as audioop + base64 + json")
+        print_head("ratio")
+        for rate in (8000, 24_000):
+            seconds = take_turns(sending(rate), ROUNDS)
+            ratio = times_as_fast(seconds, "trunkline", "audioop + base64 + json")
+            print_row(f"from {rate} Hz", f"{ratio:.1f}")
+    passes = stages(start, media)
+    passes["StreamReceiver.receive"] = anew(functools.partial(receiver, 8000, start), media)
     seconds = take_turns(passes, ROUNDS)
     whole = statistics.median(seconds["StreamReceiver.receive"])
     print("\nWhere the time goes, to frames at 8 kHz: parts of the whole")

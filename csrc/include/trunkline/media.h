@@ -1,4 +1,4 @@
-/* A media message of a stream, read without a JSON parser: one pass over its text, nothing allocated.
+/* A media message of a stream, read and written without a JSON library: one pass over its text, nothing allocated.
  *
  * What is recognised is JSON (RFC 8259) and means what any parser makes of it. Not everything that a parser would
  * take is recognised: escapes, characters beyond ASCII, a key of ours that comes twice, lists and objects of others,
@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "trunkline/cpu.h"
 
 #define TL_MEDIA_NUMBER_MAX ((int64_t)1 << 53)
 
@@ -29,5 +31,18 @@ typedef struct tl_media {
  * ..., "payload": ...}}, keys in any order, numbers as digits in a string or without one, others' keys passed over.
  * False: it is not recognised, and media is unspecified. */
 bool tl_media_scan(const char *text, size_t n_chars, tl_media *media);
+
+/* A message to be written: its text before, between and behind the sequence number, the chunk, the timestamp and the
+ * payload. */
+#define TL_MEDIA_PARTS 5
+typedef struct tl_media_template {
+    tl_media_text parts[TL_MEDIA_PARTS];
+} tl_media_template;
+
+/* Room for a message with n_bytes of payload; 0 when that does not fit a size_t. */
+size_t tl_media_size_max(const tl_media_template *template, size_t n_bytes);
+/* Returns the characters written. */
+size_t tl_media_write(const tl_media_template *template, tl_isa isa, const uint64_t numbers[3], const void *payload,
+                      size_t n_bytes, char *text);
 
 #endif

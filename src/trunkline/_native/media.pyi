@@ -1,10 +1,10 @@
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, final
 
 from typing_extensions import disjoint_base
 
-from trunkline._native.track import Track
-from trunkline.buffers import AnyBuffer
+from trunkline._native.track import Packetizer, Track
+from trunkline.buffers import AnyBuffer, Buffer
 
 def scan(text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...
 
@@ -16,3 +16,13 @@ class MediaReader:
     def add_track(self, track: Track) -> None: ...
     # A list of events, which only the subclass can name.
     def receive(self, message: str | AnyBuffer, arrival_ms: float | None = None) -> list[Any]: ...
+
+@final
+class MediaWriter:
+    def __new__(
+        cls, packetizer: Packetizer, ptime_ms: int, units: int, count_bytes: bool, parts: Iterable[bytes]
+    ) -> MediaWriter: ...
+    @property
+    def packetizer(self) -> Packetizer: ...
+    def push(self, pcm: Buffer, sequence: int) -> list[bytes]: ...
+    def flush(self, sequence: int) -> list[bytes]: ...

@@ -1,8 +1,9 @@
 """The media messages of a stream, from text to frames: scan, decode base64, push into the track."""
 
-from cpython.bytes cimport PyBytes_AsString, PyBytes_Size
+cimport cython
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize, PyBytes_Size
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp
 
 from trunkline._native.base64 cimport tl_base64_decode, tl_base64_decoded_max
@@ -23,7 +24,18 @@ cdef extern from "trunkline/media.h" nogil:
 
     bint tl_media_scan(const char *text, size_t n_chars, tl_media *media)
 
+    enum:
+        TL_MEDIA_PARTS
+
+    ctypedef struct tl_media_template:
+        tl_media_text parts[TL_MEDIA_PARTS]
+
+    size_t tl_media_size_max(const tl_media_template *template, size_t n_bytes)
+    size_t tl_media_write(const tl_media_template *template, tl_isa isa, const uint64_t *numbers,
+                          const void *payload, size_t n_bytes, char *text)
+
 cdef enum:
+    MESSAGE_BYTES = 1024  # written on the stack and copied; longer ones are written in place
     PAYLOAD_BYTES_MAX = 4096  # longer ones take the long way
 
 
@@ -123,6 +135,71 @@ cdef class MediaReader:
         if media.chunk < 0:
             media.chunk = TL_TRACK_NO_SEQUENCE
         return track.take_in(payload, <size_t> n_bytes, media.chunk, media.timestamp, arrival_ms, False, None)
+
+
+@cython.final
+cdef class MediaWriter:
+    """Write the media messages of one track: PCM into its packetizer, each payload into a message.
+
+    `ptime_ms` of a payload that has `units` of what `count_bytes` says: bytes, or itself. `parts`: the text
+    of a message before, between and behind its sequence number, chunk, timestamp and payload, in UTF-8.
+    """
+
+    cdef readonly object packetizer
+    cdef object parts
+    cdef tl_media_template template
+    cdef tl_isa isa
+    cdef uint64_t ptime_ms, units, n_sent
+    cdef uint64_t numbers[3]  # of the last message: sequence, chunk, timestamp
+    cdef bint count_bytes
+
+    def __cinit__(self, packetizer, int ptime_ms, Py_ssize_t units, bint count_bytes, parts):
+        parts = tuple(parts)
+        if len(parts) != TL_MEDIA_PARTS or units < 1:
+            raise TypeError(f"takes {TL_MEDIA_PARTS} parts and units from 1 on, got {len(parts)} and {units}")
+        self.packetizer = packetizer
+        self.ptime_ms = ptime_ms
+        self.units = units
+        self.count_bytes = count_bytes
+        self.parts = parts
+        for i in range(TL_MEDIA_PARTS):
+            self.template.parts[i].begin = PyBytes_AsString(parts[i])
+            self.template.parts[i].n_chars = <size_t> PyBytes_Size(parts[i])
+        self.isa = selected_isa()
+
+    def push(self, pcm, uint64_t sequence):
+        """Take PCM; return the messages that became whole, the first with the sequence number after this."""
+        return self.messages(self.packetizer.push(pcm), sequence)
+
+    def flush(self, uint64_t sequence):
+        """Return what is left, in a shorter packet; as `push`."""
+        return self.messages(self.packetizer.flush(), sequence)
+
+    cdef list messages(self, list payloads, uint64_t sequence):
+        cdef Py_ssize_t i
+        self.numbers[0] = sequence
+        for i in range(len(payloads)):
+            payloads[i] = self.message(payloads[i])
+        return payloads
+
+    cdef bytes message(self, bytes payload):
+        cdef size_t n_bytes = <size_t> PyBytes_Size(payload)
+        cdef size_t most = tl_media_size_max(&self.template, n_bytes)
+        cdef char[MESSAGE_BYTES] here
+        if most == 0:
+            raise MemoryError
+        self.numbers[0] += 1
+        self.numbers[1] += 1
+        self.numbers[2] = self.n_sent * self.ptime_ms // self.units
+        self.n_sent += n_bytes if self.count_bytes else 1
+        if most <= MESSAGE_BYTES:
+            return PyBytes_FromStringAndSize(here, self.write(payload, n_bytes, here))
+        message = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> most)
+        return message[:self.write(payload, n_bytes, PyBytes_AsString(message))]
+
+    cdef Py_ssize_t write(self, bytes payload, size_t n_bytes, char *text):
+        return <Py_ssize_t> tl_media_write(&self.template, self.isa, self.numbers, PyBytes_AsString(payload),
+                                           n_bytes, text)
 
 
 cdef bytes text_of(tl_media_text text):

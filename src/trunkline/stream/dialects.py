@@ -55,12 +55,14 @@ class SignalWire:
         }
         return self._message({"event": "start", "sequenceNumber": str(sequence), "start": body})
 
-    def media(self, sequence: int, track: bytes, chunk: int, timestamp_ms: int, payload: bytes) -> bytes:
-        """`track` and the base64 `payload` hold nothing that JSON would have to escape."""
+    def media(self, track: str) -> tuple[bytes, ...]:
+        """Give the text of a media message around its sequence number, chunk, timestamp and payload."""
         return (
-            b'{"event":"media","sequenceNumber":"%d","media":'
-            b'{"track":"%b","chunk":"%d","timestamp":"%d","payload":"%b"}%b'
-            % (sequence, track, chunk, timestamp_ms, payload, self._end)
+            b'{"event":"media","sequenceNumber":"',
+            b'","media":{"track":"%b","chunk":"' % track.encode(),  # it holds nothing to be escaped
+            b'","timestamp":"',
+            b'","payload":"',
+            b'"}' + self._end,
         )
 
     def dtmf(self, sequence: int, digit: str, duration_ms: int, track: str) -> bytes:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trunkline._native import base64
+from trunkline._native.media import MediaWriter
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
@@ -67,8 +67,9 @@ class StreamSender(Exclusive):
         messages.check_text(*self._custom_parameters, *self._custom_parameters.values())
         self._writer = dialects.DIALECTS[dialect](self._stream_id, self._call_id, account_id)
         self._tracks = {
-            name: _OutgoingTrack(
-                name, self._format, Packetizer(self._format, sample_rate=self._sample_rate, encoder=encoder)
+            name: _writer_of(
+                Packetizer(self._format, sample_rate=self._sample_rate, encoder=encoder),
+                self._writer.media(name),
             )
             for name in tracks
         }
@@ -135,8 +136,7 @@ class StreamSender(Exclusive):
         own 20 ms give 20 ms all the same, but `delay_ms` later: the end comes with `flush` or `stop`.
         """
         self._check_live("media")
-        outgoing = self._track(track)
-        return [self._media(outgoing, payload) for payload in outgoing.packetizer.push(pcm)]
+        return self._count(self._track(track).push(pcm, self._sequence))
 
     @exclusive
     def flush(self, track: str | None = None) -> list[bytes]:
@@ -179,39 +179,26 @@ class StreamSender(Exclusive):
         if self._stopped:
             raise LocalProtocolError(f"{what} after stop")
 
-    def _track(self, name: str | None) -> "_OutgoingTrack":
+    def _track(self, name: str | None) -> MediaWriter:
         outgoing = self._tracks.get(self.tracks[0] if name is None else name)
         if outgoing is None:
             raise LocalProtocolError(f"track {name!r} is not declared: takes {', '.join(self._tracks)}")
         return outgoing
 
-    def _flush(self, outgoing: "_OutgoingTrack") -> list[bytes]:
-        return [self._media(outgoing, payload) for payload in outgoing.packetizer.flush()]
+    def _flush(self, outgoing: MediaWriter) -> list[bytes]:
+        return self._count(outgoing.flush(self._sequence))
 
-    def _media(self, outgoing: "_OutgoingTrack", payload: bytes) -> bytes:
-        chunk, timestamp_ms = outgoing.advance(len(payload))
-        return self._writer.media(self._next(), outgoing.name, chunk, timestamp_ms, base64.encode(payload))
+    def _count(self, media: list[bytes]) -> list[bytes]:
+        self._sequence += len(media)
+        return media
 
     def _next(self) -> int:
         self._sequence += 1
         return self._sequence
 
 
-class _OutgoingTrack:
-    """One track's packetizer and its place on the timeline."""
-
-    def __init__(self, name: str, format: CodecSpec, packetizer: Packetizer) -> None:
-        self.name = name.encode()
-        self.packetizer = packetizer
-        self._ptime_ms = format.ptime_ms
-        # What a payload of ptime has so many of: bytes, but packets of Opus are not cut.
-        self._units = 1 if format.name == "OPUS" else packetizer.payload_bytes
-        self._chunk = 0
-        self._sent_units = 0
-
-    def advance(self, n_bytes: int) -> tuple[int, int]:
-        """Return the chunk number and the timestamp of a payload of `n_bytes`."""
-        timestamp_ms = self._sent_units * self._ptime_ms // self._units
-        self._chunk += 1
-        self._sent_units += 1 if self._units == 1 else n_bytes
-        return self._chunk, timestamp_ms
+def _writer_of(packetizer: Packetizer, parts: tuple[bytes, ...]) -> MediaWriter:
+    """Make a track's writer: a payload of ptime has so many bytes, but packets of Opus are not cut."""
+    codec = packetizer.codec
+    is_cut = codec.name != "OPUS"
+    return MediaWriter(packetizer, codec.ptime_ms, packetizer.payload_bytes if is_cut else 1, is_cut, parts)
