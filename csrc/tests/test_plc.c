@@ -270,6 +270,45 @@ static void test_what_may_be_stretched(void)
     free(plc);
 }
 
+/* dBov of a second of the noise that a payload describes. */
+static double level_of(const uint8_t *payload, size_t n_bytes)
+{
+    static int16_t pcm[8000];
+    tl_plc *plc = plc_new(8000, 1);
+    tl_plc_set_noise(plc, payload, n_bytes);
+    tl_plc_noise(plc, pcm, 8000);
+    double energy = 0;
+    for (size_t i = 800; i < 8000; i++)
+        energy += (double)pcm[i] * pcm[i];
+    free(plc);
+    return 10 * log10(energy / 7200 / (32768.0 * 32768.0) + 1e-12);
+}
+
+/* The level is the one given whatever the spectrum; any bytes are a spectrum, of which 12 count. */
+static void test_set_noise(void)
+{
+    uint8_t payload[64];
+    for (int level = 20; level <= 60; level += 10) {
+        for (int round = 0; round < 20; round++) {
+            payload[0] = (uint8_t)(level | (round & 1 ? 0x80 : 0));
+            for (size_t i = 1; i < sizeof payload; i++)
+                payload[i] = (uint8_t)(64 + next() % 128);
+            CHECK(fabs(level_of(payload, 1) + level) < 0.5);
+            CHECK(fabs(level_of(payload, 1 + (size_t)round) + level) < 3);
+            CHECK(level_of(payload, 13) == level_of(payload, sizeof payload));
+        }
+    }
+    for (int round = 0; round < 300; round++) { /* up to the edge of ringing */
+        payload[0] = 40;
+        for (size_t i = 1; i < sizeof payload; i++)
+            payload[i] = (uint8_t)(next() & 1 ? next() : next() & 1 ? 255 : 0);
+        CHECK(level_of(payload, sizeof payload) < -25);
+    }
+    CHECK(level_of(payload, 0) < -100); /* nothing is said */
+    payload[0] = 127;
+    CHECK(level_of(payload, 1) < -90);
+}
+
 int main(void)
 {
     for (size_t i = 0; i < FORMATS; i++) {
@@ -285,6 +324,7 @@ int main(void)
         test_periods(48000, sine);
     }
     test_what_may_be_stretched();
+    test_set_noise();
     CHECK(tl_plc_size(8000, 1) <= 24 * 1024);
     return check_report();
 }
