@@ -67,10 +67,11 @@ struct tl_jitter {
     double credit;      /* samples that stretching may still take or give */
     double target_ms;   /* the transit that is best, and for what it was found */
     double target_offset_ms;
-    uint32_t target_age;
+    uint32_t target_age; /* the number of the packet that it was found at */
 
     /* Decoded and not yet played. */
     uint32_t fifo_first, fifo_n, fifo_size;
+    uint32_t n_surplus; /* at the fifo's beginning, when nothing is in it: concealed beyond what was asked for */
 
     uint32_t n_segments;
     tl_jitter_segment segments[TL_JITTER_SEGMENTS_MAX];

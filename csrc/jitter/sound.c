@@ -22,6 +22,7 @@ static int16_t *first_of(tl_jitter *jitter)
 static int16_t *room_for(tl_jitter *jitter, uint32_t n_samples)
 {
     const size_t n_channels = jitter->config.n_channels;
+    jitter->n_surplus = 0;
     if (jitter->fifo_first + jitter->fifo_n + n_samples > jitter->fifo_size) {
         memmove(fifo_of(jitter), first_of(jitter), jitter->fifo_n * n_channels * sizeof(int16_t));
         jitter->fifo_first = 0;
@@ -116,10 +117,15 @@ void tl_jitter_conceal(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples)
         return;
     }
     /* The decoder conceals whole steps of 2.5 ms; nothing waits in the fifo when something is missing. */
-    const uint32_t step = jitter->config.rate_hz / 400;
+    const uint32_t step = jitter->config.rate_hz / 400, n_kept = jitter->n_surplus;
+    const size_t n_channels = jitter->config.n_channels;
     int16_t *const made = fifo_of(jitter);
-    packets->conceal(decoder_of(jitter), made, (n_samples + step - 1) / step * step);
-    memcpy(pcm, made, (size_t)n_samples * jitter->config.n_channels * sizeof *pcm);
+    const uint32_t n_steps = n_samples > n_kept ? (n_samples - n_kept + step - 1) / step : 0;
+    if (n_steps > 0)
+        packets->conceal(decoder_of(jitter), made + n_kept * n_channels, (size_t)n_steps * step);
+    memcpy(pcm, made, n_samples * n_channels * sizeof *pcm);
+    jitter->n_surplus = n_kept + n_steps * step - n_samples;
+    memmove(made, made + n_samples * n_channels, jitter->n_surplus * n_channels * sizeof *made);
     tl_plc_play(plc_of(jitter), pcm, n_samples);
 }
 

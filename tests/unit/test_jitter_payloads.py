@@ -144,3 +144,30 @@ def test_opus_dtx_is_noise() -> None:
     stats = buffer.stats
     assert (stats.packets_lost, stats.packets_late) == (0, 0)
     assert stats.comfort_noise_samples >= 3 * 39 * PACKET
+
+
+@pytest.mark.usefixtures("libopus")
+def test_opus_conceals_without_a_gap_in_frames_of_any_duration() -> None:
+    buffer = JitterBuffer("OPUS", sample_rate=RATE, clock_rate=48_000, frame_ms=9, min_delay_ms=40)
+    decoder, step = opus.Decoder(RATE), RATE // 400
+    stream, sent, played, concealed = reference_opus.packets(2.0)[:60], 0, bytearray(), bytearray()
+    for tick in range(145):
+        while sent < len(stream) and 20 * sent <= 9 * tick:
+            buffer.put(stream[sent], sequence=sent, timestamp=960 * sent, arrival_ms=20 * sent)
+            sent += 1
+        frame = bytes(buffer.get(9.0 * tick + 5))
+        made_up = sum(s.out_ms for s in buffer.segments if s.kind == "conceal") if tick > 100 else 0
+        n_bytes = 2 * round(made_up * RATE / 1000)
+        if not n_bytes:
+            continue
+        if not concealed:
+            for packet in stream:
+                decoder.decode(packet)
+        played += frame[len(frame) - n_bytes :]
+        missing = (len(played) - len(concealed)) // 2
+        more = bytearray(2 * step * -(-missing // step))  # what is asked of the decoder: whole steps
+        if more:
+            decoder.conceal_into(more, len(more) // 2)
+        concealed += more
+    assert len(played) > 2 * 5 * RATE // 100
+    assert played == concealed[: len(played)]
