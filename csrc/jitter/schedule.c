@@ -362,6 +362,10 @@ static bool starts(tl_jitter *jitter, double now_ms)
     const slot *const packet = stored(jitter, jitter->next);
     if (!packet || (jitter->delay.n_added < 2 && now_ms - packet->arrival_ms < START_MS))
         return false;
+    const double delay_ms = now_ms - ms_of(jitter, packet->position);
+    const bool full = jitter->stats.discarded > 0; /* waiting longer would cost packets */
+    if (delay_ms < tl_delay_least(&jitter->delay) + jitter->config.min_delay_ms && !full)
+        return false;
     jitter->position = packet->position;
     return true;
 }

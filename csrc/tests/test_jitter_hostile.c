@@ -22,9 +22,11 @@ static void test_impossible(void)
     CHECK_IMPOSSIBLE(clock_hz, 192001);
     CHECK_IMPOSSIBLE(frame_samples, 7);
     CHECK_IMPOSSIBLE(frame_samples, 961);
-    CHECK_IMPOSSIBLE(min_delay_ms, 2001.0);
+    CHECK_IMPOSSIBLE(max_delay_ms, -1.0);
     CHECK_IMPOSSIBLE(min_delay_ms, -1.0);
     CHECK_IMPOSSIBLE(cost_ms, (double)NAN);
+    config.max_delay_ms = 10000.0;
+    CHECK_IMPOSSIBLE(min_delay_ms, 2001.0);
 }
 
 /* As many packets are held whatever 20 ms are in whole samples, and with odd bytes behind them. */

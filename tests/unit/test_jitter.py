@@ -98,7 +98,7 @@ def test_counters_have_the_names_of_webrtc_stats() -> None:
         "packetsReordered": 0,
         "packetsLost": 1,
         "resyncs": 0,
-        "totalSamplesReceived": 100 * 160,
+        "totalSamplesReceived": 99 * 160,
         "concealedSamples": 160,
         "silentConcealedSamples": 0,
         "concealmentEvents": 1,
@@ -106,14 +106,14 @@ def test_counters_have_the_names_of_webrtc_stats() -> None:
         "removedSamplesForAcceleration": removed,
         "jitterBufferDelay": counted["jitterBufferDelay"],
         "jitterBufferTargetDelay": counted["jitterBufferTargetDelay"],
-        "jitterBufferEmittedCount": 100 * 160 - 160,
+        "jitterBufferEmittedCount": 98 * 160,
         "comfortNoiseSamples": 0,
         "undecidedSamples": 0,
-        "mediaSamples": 100 * 160 - 160 - inserted + removed,
+        "mediaSamples": 98 * 160 - inserted + removed,
         "fecSamples": 0,
         "driftPpm": 0.0,
     }
-    assert 0 < inserted <= 400
+    assert inserted == 0
     assert removed < 200
     for name in ("jitterBufferDelay", "jitterBufferTargetDelay"):
         assert 0.035 <= counted[name] / counted["jitterBufferEmittedCount"] <= 0.060
@@ -274,10 +274,12 @@ def test_impossible_buffer_is_refused(codec: str, options: dict[str, Any], words
         JitterBuffer(codec, **options)
 
 
-@pytest.mark.parametrize("name", ["loss_cost_ms", "min_delay_ms", "max_delay_ms"])
+@pytest.mark.parametrize(
+    ("name", "most"), [("loss_cost_ms", 10_000), ("min_delay_ms", 2000), ("max_delay_ms", 10_000)]
+)
 @pytest.mark.parametrize("value", [-1, 10_001, nan])
-def test_impossible_times_are_refused(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name}: takes 0 to 10000 ms"):
+def test_impossible_times_are_refused(name: str, most: int, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}: takes 0 to {most} ms"):
         JitterBuffer(**{name: value})  # type: ignore[arg-type]
 
 

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.unit.jitter_calls import OFFSETS_MS, Call, N, is_within, pcm
+from tests.unit.jitter_calls import OFFSETS_MS, Call, N, is_within, payload, pcm
 from trunkline import JitterBuffer
 
 
@@ -52,6 +52,28 @@ def test_lost_packet_is_concealed_for_no_longer_than_it_was(min_delay_ms: float)
     assert max(call.delays_ms) <= max(call.delays_ms[20:140]) + 20
     if not min_delay_ms:  # a second later it is as if nothing had been
         assert max(call.delays_ms[200:]) <= call.delays_ms[140] + 3 + 2.5
+
+
+@pytest.mark.parametrize("min_delay_ms", [40.0, 200.0, 2000.0])
+def test_least_delay_is_waited_for_and_held(min_delay_ms: float) -> None:
+    call = Call(JitterBuffer(min_delay_ms=min_delay_ms))
+    call.run(range(400))
+    first = next(i for i, kinds in enumerate(call.kinds) if not kinds["wait"])
+    for delay_ms in call.delays_ms[first:]:
+        assert min_delay_ms <= delay_ms <= min_delay_ms + 20
+    stats = call.buffer.stats
+    assert (stats.concealed_samples, stats.undecided_samples, stats.packets_discarded) == (0, 0, 0)
+    assert stats.inserted_samples_for_deceleration == 0
+
+
+def test_least_delay_is_not_waited_for_at_the_cost_of_packets() -> None:
+    buffer = JitterBuffer("PCMU", min_delay_ms=2000)
+    for k in range(800):  # 256 of 5 ms are less
+        buffer.put(payload(k)[:40], sequence=k, timestamp=40 * k, arrival_ms=5 * k)
+        if k % 4 == 3:
+            buffer.get(5.0 * k)
+    assert buffer.stats.packets_discarded <= 4
+    assert buffer.stats.packets_played > 500
 
 
 def test_late_packet_is_not_played() -> None:
