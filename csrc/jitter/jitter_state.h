@@ -12,7 +12,8 @@
 #define STRETCH_MS 15 /* the longest pitch period */
 #define TL_JITTER_PACKET_BYTES_MAX 7662 /* Opus of 120 ms (RFC 6716 3.4) */
 
-typedef enum slot_state { EMPTY = 0, STORED, PLAYED } slot_state;
+/* FREE: a number that was skipped where a stream was given other ones; a packet that was overtaken there may take it. */
+typedef enum slot_state { EMPTY = 0, STORED, PLAYED, FREE } slot_state;
 
 /* A packet. Positions are in samples from the first one on; sequence numbers do not wrap. */
 typedef struct slot {
@@ -107,6 +108,20 @@ static inline slot *stored(tl_jitter *jitter, int64_t sequence)
 {
     slot *const found = slot_of(jitter, sequence);
     return found->state == STORED && found->sequence == sequence ? found : NULL;
+}
+
+/* Is it a number that no packet need have? */
+static inline bool is_free(tl_jitter *jitter, int64_t sequence)
+{
+    const slot *const there = slot_of(jitter, sequence);
+    return there->state == FREE && there->sequence == sequence;
+}
+
+/* Has this packet come, or been missed? */
+static inline bool is_known(tl_jitter *jitter, int64_t sequence)
+{
+    const slot *const there = slot_of(jitter, sequence);
+    return (there->state == STORED || there->state == PLAYED) && there->sequence == sequence;
 }
 
 static inline tl_plc *plc_of(tl_jitter *jitter)

@@ -200,7 +200,10 @@ static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot
 {
     const uint32_t left = jitter->config.frame_samples - f->n;
     const int64_t gap = later->position - jitter->position;
-    const int64_t missing = (later->sequence - jitter->next) * (int64_t)later->n_samples - jitter->n_covered;
+    int64_t n_missing = 0;
+    for (int64_t sequence = jitter->next; sequence < later->sequence; sequence++)
+        n_missing += !is_free(jitter, sequence);
+    const int64_t missing = n_missing * (int64_t)later->n_samples - jitter->n_covered;
     const int64_t lost = missing < gap ? missing : gap;
     if (gap - lost >= jitter->tolerance && jitter->n_covered == 0) {
         rest(jitter, f, target_ms, later->position - lost);
@@ -208,16 +211,17 @@ static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot
     }
     const double delay_ms = delay_now(jitter, f);
     const bool to_spare = delay_ms - ms_of(jitter, gap) >= target_ms - 1.0;
-    if (to_spare && gap > 0 && jitter->stats.undecided_samples + jitter->n_covered == 0) {
+    const bool joined = jitter->stats.undecided_samples + jitter->n_covered > 0;
+    if (gap <= 0 || n_missing == 0 || (to_spare && joined)) { /* its time has passed */
+        skip_missing(jitter, later->sequence, later->n_samples);
+        jitter->position = later->position;
+    } else if (to_spare) {
         /* Nothing has been made up for it yet: a copy is better than a cut, and a cut needs a joint. */
         const uint32_t n = min_u32(samples_of(jitter, JOINT_MS), gap < left ? (uint32_t)gap : left);
         if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap))
             skip_missing(jitter, later->sequence - 1, later->n_samples);
         else
             conceal(jitter, f, n);
-    } else if (gap <= 0 || to_spare) { /* its time has passed */
-        skip_missing(jitter, later->sequence, later->n_samples);
-        jitter->position = later->position;
     } else if (delay_ms < target_ms - 1e-6 && gap >= later->n_samples / 2) {
         hold(jitter, f, left);
     } else if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap)) {

@@ -152,7 +152,7 @@ bool tl_jitter_recover(tl_jitter *jitter, const slot *next, uint32_t n_gap)
 {
     const tl_packet_codec *packets = jitter->config.codec->packets;
     uint8_t payload[TL_JITTER_PACKET_BYTES_MAX];
-    if (!packets || jitter->fifo_n > 0 || next->block == NO_BLOCK)
+    if (!packets || jitter->fifo_n > 0 || next->block == NO_BLOCK || is_free(jitter, next->sequence - 1))
         return false;
     tl_jitter_read(jitter, next->block, payload, next->n_bytes);
     const size_t n_samples = packets->fec_samples(decoder_of(jitter), payload, next->n_bytes);

@@ -59,6 +59,29 @@ def test_announced_restart_takes_the_next_packet_at_once() -> None:
     assert call.ms("conceal") + call.ms("noise") <= 40
 
 
+@pytest.mark.parametrize("announced", [False, True])
+def test_first_packets_of_another_stream_may_overtake_each_other(announced: bool) -> None:
+    for order in ([101, 100, 102], [102, 101, 100], [101, 102, 100]):
+        call = Call()
+        call.run(range(100))
+        if announced:
+            call.buffer.restart()
+        for place, k in enumerate(order):
+            at_ms = 2000 + 5 * place
+            status = call.put(k, at_ms, sequence=40_000 + k, timestamp=N * k + 999_999_999)
+            assert status == ("stored" if announced or place else "suspended")
+        call.get(2015)
+        for k in range(103, 200):
+            call.put(k, sequence=40_000 + k, timestamp=N * k + 999_999_999)
+            call.get(20 * k + 5)
+        stats = call.buffer.stats
+        assert (stats.resyncs, stats.packets_lost, stats.packets_late, stats.packets_discarded) == (1, 0, 0, 0)
+        assert stats.packets_reordered == (2 if order[0] == 102 else 1)
+        assert is_within(pcm(100)[40:] + pcm(101) + pcm(102), call.played())
+        assert stats.packets_duplicate == 0
+        assert call.put(100, 4100, sequence=40_100, timestamp=N * 100 + 999_999_999) == "duplicate"
+
+
 def test_timestamps_that_step_are_followed_from_the_third_packet_on() -> None:
     call = Call()
     for k in range(300):
