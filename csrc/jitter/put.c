@@ -66,13 +66,27 @@ void tl_jitter_discard_next(tl_jitter *jitter)
     jitter->offset = jitter->n_covered = 0;
 }
 
+/* Nothing has come from `next` on to this number. There may be 32,767, of which only those that a slot is left for are
+ * remembered. */
+static void miss_until(tl_jitter *jitter, int64_t sequence)
+{
+    const int64_t n_forgotten = sequence - TL_JITTER_SLOTS - jitter->next;
+    if (n_forgotten > 0) {
+        jitter->stats.lost += (uint64_t)n_forgotten;
+        jitter->next += n_forgotten;
+    }
+    while (jitter->next < sequence)
+        tl_jitter_discard_next(jitter);
+}
+
 /* Give up the oldest packets until there is a slot and blocks for this one. */
 static void make_room(tl_jitter *jitter, const coming *packet)
 {
     const uint32_t n_blocks = packet->payload ? tl_jitter_blocks_for(jitter, packet->n_bytes) : 0;
-    while (packet->sequence >= jitter->next + TL_JITTER_SLOTS
-           || (jitter->n_free < n_blocks && jitter->next <= jitter->highest))
+    const int64_t first = packet->sequence - TL_JITTER_SLOTS + 1;
+    while (jitter->next <= jitter->highest && (jitter->next < first || jitter->n_free < n_blocks))
         tl_jitter_discard_next(jitter);
+    miss_until(jitter, first);
 }
 
 static tl_jitter_status store(tl_jitter *jitter, const coming *packet)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.jitter_calls import OFFSETS_MS, Call, N, is_within, pcm
+from trunkline import JitterBuffer
 
 
 @pytest.mark.parametrize("jump", [40_000, -40_000, 300, -300])
@@ -45,6 +46,25 @@ def test_long_loss_keeps_the_timeline() -> None:
     stats = call.buffer.stats
     assert (stats.resyncs, stats.packets_lost) == (0, 400)
     assert call.delays_ms[-1] <= 50
+
+
+@pytest.mark.parametrize("n_lost", [300, 5000, 32_000])
+def test_of_a_long_loss_all_is_counted_and_the_last_are_remembered(n_lost: int) -> None:
+    call = Call(JitterBuffer(max_delay_ms=10_000))
+    call.run(range(110), without=range(100, 110))
+    first = 100 + n_lost
+    for k in (first, first + 1):
+        call.put(k, 20 * first)
+    assert call.buffer.stats.packets_lost == n_lost - 255 + 1
+    now_ms = 20 * first
+    for tick in range(1000):
+        call.get(now_ms + 5 + 20 * tick)
+    assert call.buffer.stats.packets_lost == n_lost
+    for k, lost in ((first - 1, n_lost - 1), (first - 200, n_lost - 2), (100, n_lost - 2)):
+        assert call.put(k, now_ms + 20_000) in ("late", "suspended")
+        assert call.buffer.stats.packets_lost == lost
+    stats = call.buffer.stats
+    assert (stats.packets_played, stats.packets_discarded - stats.packets_late) == (102, 0)
 
 
 def test_announced_restart_takes_the_next_packet_at_once() -> None:
