@@ -65,6 +65,8 @@ struct tl_jitter {
     uint32_t n_covered; /* samples up to position that were concealed in place of the packets from `next` on */
     uint64_t n_made;    /* concealed since the last media */
     bool silent;        /* the sender has said that it sends nothing */
+    uint32_t n_refused; /* attempts to stretch, in a row */
+    uint64_t retry_at;  /* samples that are given out before the next one */
     double credit;      /* samples that stretching may still take or give */
     double target_ms;   /* the transit that is best, and for what it was found */
     double target_offset_ms;

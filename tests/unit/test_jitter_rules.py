@@ -136,6 +136,18 @@ def test_a_frame_s_time_is_that_of_its_audio() -> None:
     assert frame.timestamp_ms > 7950
 
 
+def test_a_pause_in_noise_is_shortened_soon() -> None:
+    buffer, noise, shortened = JitterBuffer("PCMU"), Random(2).randbytes(N * 200), []
+    for k in range(200):
+        packet = bytes([255]) * N if 150 <= k < 160 else noise[N * k :][:N]
+        buffer.put(packet, sequence=k, timestamp=N * k, arrival_ms=20 * k + (100 if k < 3 else 0))
+        removed = buffer.stats.removed_samples_for_acceleration
+        buffer.get(20 * k + 105)
+        if buffer.stats.removed_samples_for_acceleration > removed:
+            shortened.append(k)
+    assert shortened and shortened[0] <= 160
+
+
 def test_what_is_cut_out_with_delay_to_spare_is_joined() -> None:
     noise = Random(1).randbytes(160 * 200)  # which no stretching shortens
     buffer = JitterBuffer("PCMU")
