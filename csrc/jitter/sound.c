@@ -91,9 +91,10 @@ void tl_jitter_drop(tl_jitter *jitter, uint32_t n_samples)
 uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t most)
 {
     /* What cannot be cut at its beginning can perhaps half a frame later. */
-    for (uint32_t at = 0; at < jitter->config.frame_samples; at += (jitter->config.frame_samples + 1) / 2) {
+    const uint32_t n = jitter->config.frame_samples;
+    for (uint32_t at = 0; at < n; at += (n + 1) / 2) {
         int16_t *const pcm = first_of(jitter) + (size_t)at * jitter->config.n_channels;
-        const size_t removed = tl_plc_compress(plc_of(jitter), pcm, jitter->fifo_n - at, most);
+        const size_t removed = tl_plc_compress(plc_of(jitter), pcm, jitter->fifo_n - at, most, n - at);
         jitter->fifo_n -= (uint32_t)removed;
         if (removed > 0)
             return (uint32_t)removed;

@@ -138,7 +138,7 @@ static void test_hostile(uint32_t rate_hz, uint32_t n_channels, int n_calls)
         else if (what == 4)
             changed = tl_plc_expand(plc, pcm, n, most);
         else
-            changed = tl_plc_compress(plc, pcm, n, most);
+            changed = tl_plc_compress(plc, pcm, n, most, n);
         CHECK(changed <= most && changed <= rate_hz * 15 / 1000);
         CHECK(what != 5 || changed <= n);
         CHECK_GUARDS(&block);
@@ -232,7 +232,7 @@ static void test_periods(uint32_t rate_hz, bool sine)
         tl_plc_play(plc, pcm, first);
         for (size_t i = 0; i < n; i++)
             pcm[i] = periodic(first + i, period, sine);
-        const size_t taken = tl_plc_compress(plc, pcm, n, n);
+        const size_t taken = tl_plc_compress(plc, pcm, n, n, n);
         CHECK(taken > 0 && taken % period == 0);
         for (size_t i = 0; i < n - taken; i++)
             CHECK_EQ_INT(pcm[i], periodic(first + i, period, sine));
@@ -254,14 +254,14 @@ static void test_what_may_be_stretched(void)
     make_signal(NOISE, 8000, 1);
     tl_plc_play(plc, signal, 8000);
     memcpy(pcm, signal, 320 * sizeof *pcm);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320), 0);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320, 320), 0);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 320, 160), 0);
     CHECK_EQ_MEM(pcm, signal, 320 * sizeof *pcm);
     memset(pcm, 0, sizeof pcm);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320), 120);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 7), 7);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 160, 160), 120);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 40, 160), 0);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320, 320), 120);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 7, 320), 7);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 160, 160, 160), 120);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 40, 160, 40), 0);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 160, 160), 0); /* what would be repeated is loud */
     tl_plc_play(plc, pcm, 160);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 160, 160), 120);
