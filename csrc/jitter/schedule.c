@@ -78,9 +78,11 @@ static void end_run(tl_jitter *jitter, frame *f)
 static void count_media(tl_jitter *jitter, const frame *f, const slot *packet, uint32_t n_out)
 {
     tl_jitter_stats *const stats = &jitter->stats;
-    stats->delay_samples_ms += (f->now_ms + ms_of(jitter, f->n) - packet->arrival_ms) * n_out;
+    /* Neither is below zero but when `now` has stepped back, or when the target was found some packets ago. */
+    const double waited_ms = f->now_ms + ms_of(jitter, f->n) - packet->arrival_ms;
     const double target_ms = jitter->target_ms - tl_delay_least(&jitter->delay);
-    stats->target_samples_ms += fmax(target_ms, 0.0) * n_out; /* it was found some packets ago */
+    stats->delay_samples_ms += fmax(waited_ms, 0.0) * n_out;
+    stats->target_samples_ms += fmax(target_ms, 0.0) * n_out;
     stats->emitted_samples += n_out;
 }
 

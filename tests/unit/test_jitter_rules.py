@@ -136,6 +136,33 @@ def test_a_frame_s_time_is_that_of_its_audio() -> None:
     assert frame.timestamp_ms > 7950
 
 
+def ticks_until_the_second_spurt(back_ms: float) -> tuple[JitterBuffer, int]:
+    """A spurt, a second of silence, a packet, and while that waits for its time the clock steps back."""
+    buffer = JitterBuffer("PCMU", min_delay_ms=200)
+    for k in range(100):
+        if k < 50:
+            buffer.put(payload(k), sequence=k, timestamp=N * k, arrival_ms=20_000 + 20 * k)
+        buffer.get(20_000 + 20 * k + 5)
+    buffer.put(payload(50), sequence=50, timestamp=N * 100, arrival_ms=22_000)
+    for tick in range(2000):
+        buffer.get(22_005 - back_ms + 20 * tick)
+        if any(segment.kind == "media" for segment in buffer.segments):
+            return buffer, tick
+    pytest.fail("the second spurt was not heard")
+
+
+def test_clock_that_steps_back_in_a_silence_is_not_waited_for() -> None:
+    _, usual = ticks_until_the_second_spurt(0.0)
+    assert 9 <= usual <= 10
+    for back_ms in (100.0, 15_000.0):
+        buffer, ticks = ticks_until_the_second_spurt(back_ms)
+        assert usual <= ticks <= usual + 1000 / 20
+        stats = buffer.stats
+        assert (stats.concealed_samples, stats.packets_lost, stats.resyncs) == (0, 0, 0)
+        assert stats.media_samples > 50 * N
+        assert stats.jitter_buffer_delay >= 50 * N * 0.2
+
+
 def test_a_pause_in_noise_is_shortened_soon() -> None:
     buffer, noise, shortened = JitterBuffer("PCMU"), Random(2).randbytes(N * 200), []
     for k in range(200):
