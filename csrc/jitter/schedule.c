@@ -5,7 +5,7 @@
 #include "jitter_state.h"
 
 #define START_MS 40.0        /* a lone first packet waits so long for a second */
-#define SLACK_MS 3.0         /* above the best delay that is not worth a stretch */
+#define SLACK_MS 1.0         /* above the best delay that is not worth a stretch */
 #define LEAST_STRETCH_MS 2.5
 #define STRETCH_SHARE 0.25   /* of the audio, at most */
 #define FAST_SHARE 0.5       /* when the delay is more than a frame too long */
