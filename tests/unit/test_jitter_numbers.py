@@ -95,7 +95,12 @@ def test_first_packets_of_another_stream_may_overtake_each_other(announced: bool
             call.put(k, sequence=40_000 + k, timestamp=N * k + 999_999_999)
             call.get(20 * k + 5)
         stats = call.buffer.stats
-        assert (stats.resyncs, stats.packets_lost, stats.packets_late, stats.packets_discarded) == (1, 0, 0, 0)
+        assert (stats.resyncs, stats.packets_lost, stats.packets_late, stats.packets_discarded) == (
+            1,
+            0,
+            0,
+            0,
+        )
         assert stats.packets_reordered == (2 if order[0] == 102 else 1)
         assert is_within(pcm(100)[40:] + pcm(101) + pcm(102), call.played())
         assert stats.packets_duplicate == 0
