@@ -1,7 +1,8 @@
 """The jitter buffer's figures on made-up networks, by the definitions of benchmarks/jitter_harness.py.
 
-Parts of the benchmark's traces, several phases of the ticks each: what plays packets at ticks is lucky or not.
-A limit is what is wished for; where that is not reached, it is near what is measured, and the comment says both.
+Parts of the benchmark's traces, several phases of the ticks each: what plays packets at ticks is lucky or
+not. A limit is what is wished for; where that is not reached, it is near what is measured, and a comment
+says both.
 """
 
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.jitter_calls import N, Call
+from tests.unit.jitter_calls import Call, N
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 jitter_harness: Any = import_module("jitter_harness")
@@ -84,8 +85,9 @@ def test_reordered() -> None:
 
 def test_spikes() -> None:
     found = results("spikes")
-    # Wished: 2.2 and 80, measured 2.9 and 113. Of the 285 ms of a spike, every ten seconds, what there is no delay for
-    # is concealed: 2.2 % would be 60 ms of delay all the time, and 5 % of the time is too short to take 200 ms back.
+    # Wished: 2.2 and 80, measured 2.9 and 113. Of the 285 ms of a spike, every ten seconds, what there is no
+    # delay for is concealed: 2.2 % would be 60 ms of delay all the time. And 5 % of the time is too short to
+    # take 200 ms back unheard.
     assert of(found, "concealed") <= 3.1
     assert of(found, "p95_ms") <= 130
 
