@@ -145,6 +145,10 @@ void tl_jitter_miss_next(tl_jitter *jitter);
 /* Of the packet to be played next, what has not been played. */
 void tl_jitter_give_up(tl_jitter *jitter, slot *packet);
 
+/* stretch.c: bring the delay, which is so much over its target, or under it, nearer by pitch periods. Returns how many
+ * samples more than the frame's own the next frame takes; when it is none, nothing has happened. */
+int32_t tl_jitter_stretch(tl_jitter *jitter, double over_ms);
+
 /* ring.c: the payloads that are held, in chains of blocks. */
 void tl_jitter_init_blocks(tl_jitter *jitter);
 uint32_t tl_jitter_blocks_for(const tl_jitter *jitter, size_t n_bytes);

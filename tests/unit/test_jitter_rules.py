@@ -172,7 +172,8 @@ def test_a_pause_in_noise_is_shortened_soon() -> None:
         buffer.get(20 * k + 105)
         if buffer.stats.removed_samples_for_acceleration > removed:
             shortened.append(k)
-    assert shortened and shortened[0] <= 160
+    assert shortened
+    assert shortened[0] <= 160
 
 
 def test_what_is_cut_out_with_delay_to_spare_is_joined() -> None:

@@ -61,9 +61,9 @@ cdef class JitterBuffer:
     FormatError for what cannot be played, LibraryMissingError for OPUS without libopus.
 
     "conversation": the delay is the one that costs least, a per cent of packets that would be late counting
-    as `loss_cost_ms` of delay; it lies `min_delay_ms`, up to 2000, to `max_delay_ms`, up to 10,000, above the
-    least that was seen. The first packet waits for the least; later time is stretched towards the best by whole
-    pitch periods, and only where that is not heard.
+    as `loss_cost_ms` of delay; it lies `min_delay_ms` (at most 2000) to `max_delay_ms` (10,000) above the
+    least that was seen. The first packet waits for `min_delay_ms`; then time is stretched towards the best
+    delay by whole pitch periods, and only where that is not heard.
 
     "transcribe": a missing packet is waited for `wait_ms`, from the arrival of the first one behind it, or
     where arrivals are unknown until three are there. Nothing is paced and nothing stretched. A gap over 10 s
