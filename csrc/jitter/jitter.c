@@ -63,6 +63,8 @@ tl_jitter *tl_jitter_init(void *mem, const tl_jitter_config *config)
     tl_jitter *jitter = mem;
     memset(jitter, 0, sizeof *jitter);
     lay_out(config, jitter);
+    jitter->ms_per_sample = 1000.0 / config->rate_hz;
+    jitter->samples_per_ms = config->rate_hz / 1000.0;
     jitter->tolerance = config->rate_hz * TOLERANCE_MS / 1000;
     jitter->target_age = UINT32_MAX / 2; /* there is none */
     tl_delay_init(&jitter->delay);
@@ -87,12 +89,12 @@ const tl_jitter_stats *tl_jitter_stats_of(const tl_jitter *jitter)
 
 double tl_jitter_position_ms(const tl_jitter *jitter)
 {
-    return ms_of(jitter, jitter->position);
+    return (double)jitter->position * 1000.0 / jitter->config.rate_hz;
 }
 
 double tl_jitter_frame_ms(const tl_jitter *jitter)
 {
-    return ms_of(jitter, jitter->frame_position);
+    return (double)jitter->frame_position * 1000.0 / jitter->config.rate_hz;
 }
 
 double tl_jitter_drift_ppm(const tl_jitter *jitter)

@@ -79,6 +79,7 @@ struct tl_jitter {
     uint32_t n_segments;
     tl_jitter_segment segments[TL_JITTER_SEGMENTS_MAX];
 
+    double ms_per_sample, samples_per_ms;
     uint32_t tolerance; /* samples that timestamps may be off, for carriers round them */
     uint32_t block_bytes, n_blocks, n_free, free_block; /* a block: the number of the next one, then bytes */
     size_t plc_offset, decoder_offset, blocks_offset, fifo_offset; /* from the state's own address */
@@ -92,12 +93,12 @@ static inline uint32_t min_u32(uint32_t a, uint32_t b)
 
 static inline uint32_t samples_of(const tl_jitter *jitter, double ms)
 {
-    return (uint32_t)(ms * jitter->config.rate_hz / 1000.0);
+    return (uint32_t)(ms * jitter->samples_per_ms);
 }
 
 static inline double ms_of(const tl_jitter *jitter, int64_t samples)
 {
-    return (double)samples * 1000.0 / jitter->config.rate_hz;
+    return (double)samples * jitter->ms_per_sample; /* a division would take longer than all else here */
 }
 
 static inline slot *slot_of(tl_jitter *jitter, int64_t sequence)

@@ -95,6 +95,8 @@ static void count_concealed(tl_jitter *jitter, uint64_t n_samples)
 static void settle(tl_jitter *jitter, uint64_t n_silence)
 {
     tl_jitter_stats *const stats = &jitter->stats;
+    if (stats->undecided_samples == 0)
+        return;
     if (n_silence > stats->undecided_samples)
         n_silence = stats->undecided_samples;
     stats->noise_samples += n_silence;
@@ -109,8 +111,11 @@ static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_ou
     while (n_media > 0) {
         slot *const packet = stored(jitter, jitter->next);
         const uint32_t n = min_u32(n_media, packet->n_samples - jitter->offset);
-        const uint32_t out = (uint32_t)((uint64_t)n_out * n / n_media);
-        const uint64_t clock = (uint64_t)jitter->offset * jitter->config.clock_hz / jitter->config.rate_hz;
+        /* Divided only where it is not plain: often a frame is a packet. */
+        const uint32_t out = n == n_media ? n_out : (uint32_t)((uint64_t)n_out * n / n_media);
+        uint64_t clock = jitter->offset;
+        if (jitter->config.clock_hz != jitter->config.rate_hz)
+            clock = clock * jitter->config.clock_hz / jitter->config.rate_hz;
         if (f->n == 0)
             jitter->frame_position = packet->position + jitter->offset;
         add_segment(jitter, TL_JITTER_MEDIA, packet->timestamp + (uint32_t)clock, n, out);
