@@ -165,8 +165,8 @@ const uint8_t *tl_jitter_peek(const tl_jitter *jitter, uint32_t block, uint32_t 
 uint32_t tl_jitter_decode(tl_jitter *jitter, uint32_t n_samples);
 void tl_jitter_take(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);
 void tl_jitter_drop(tl_jitter *jitter, uint32_t n_samples);
-/* Take one pitch period out, or put one in; returns its samples, 0: it would be heard. */
-uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t most);
+/* Take one pitch period out behind `at` samples of the frame, or put one in; returns its samples, 0: it would be heard. */
+uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t at, uint32_t most);
 uint32_t tl_jitter_expand(tl_jitter *jitter, uint32_t most);
 void tl_jitter_conceal(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);
 void tl_jitter_noise(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);

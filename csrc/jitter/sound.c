@@ -88,18 +88,13 @@ void tl_jitter_drop(tl_jitter *jitter, uint32_t n_samples)
     jitter->fifo_n -= n_samples;
 }
 
-uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t most)
+uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t at, uint32_t most)
 {
-    /* What cannot be cut at its beginning can perhaps half a frame later. */
-    const uint32_t n = jitter->config.frame_samples;
-    for (uint32_t at = 0; at < n; at += (n + 1) / 2) {
-        int16_t *const pcm = first_of(jitter) + (size_t)at * jitter->config.n_channels;
-        const size_t removed = tl_plc_compress(plc_of(jitter), pcm, jitter->fifo_n - at, most, n - at);
-        jitter->fifo_n -= (uint32_t)removed;
-        if (removed > 0)
-            return (uint32_t)removed;
-    }
-    return 0;
+    int16_t *const pcm = first_of(jitter) + (size_t)at * jitter->config.n_channels;
+    const size_t removed =
+        tl_plc_compress(plc_of(jitter), pcm, jitter->fifo_n - at, most, jitter->config.frame_samples - at);
+    jitter->fifo_n -= (uint32_t)removed;
+    return (uint32_t)removed;
 }
 
 uint32_t tl_jitter_expand(tl_jitter *jitter, uint32_t most)

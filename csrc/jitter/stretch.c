@@ -33,11 +33,13 @@ static uint32_t shorten(tl_jitter *jitter, uint32_t most)
     const uint32_t n = jitter->config.frame_samples, least = samples_of(jitter, LEAST_STRETCH_MS);
     const uint32_t ready = tl_jitter_decode(jitter, n + 2 * samples_of(jitter, STRETCH_MS));
     most = min_u32(most, ready - n);
-    uint32_t removed = 0, period;
-    do {
-        period = tl_jitter_compress(jitter, most - removed);
+    uint32_t removed = 0;
+    for (uint32_t at = 0; at < n && removed + least <= most;) {
+        const uint32_t period = tl_jitter_compress(jitter, at, most - removed);
         removed += period;
-    } while (period > 0 && removed + least <= most);
+        if (period == 0) /* what cannot be cut at its beginning can perhaps half a frame later */
+            at += (n + 1) / 2;
+    }
     jitter->stats.removed_samples += removed;
     return removed;
 }
