@@ -3,12 +3,14 @@
 import tracemalloc
 from collections.abc import Iterable
 from math import inf, nan
+from random import Random
 from threading import Thread
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.reference.jitter import Listener
 from tests.reference.opus import packets as opus_packets
@@ -18,15 +20,17 @@ from trunkline.errors import ConcurrentUseError, FormatError, PayloadError
 from trunkline.jitter import Segment
 
 
-def listen(network: Network) -> tuple[JitterBuffer, Listener]:
-    """Play a call to its end, checking every frame."""
+def listen(network: Network, clock: Random | None = None) -> tuple[JitterBuffer, Listener]:
+    """Play a call to its end, checking every frame; `clock`: it is set now and then."""
     buffer = network.buffer()
     listener = Listener(buffer)
-    now_ms = network.first_tick_ms
+    now_ms, off_ms = network.first_tick_ms, 0.0
 
     def tick() -> None:
-        nonlocal now_ms
-        frame = buffer.get(now_ms)
+        nonlocal now_ms, off_ms
+        if clock and clock.random() < 0.05:
+            off_ms = clock.choice([0.0, -20.0, -300.0, -3000.0, 200.0])
+        frame = buffer.get(max(0.0, now_ms + off_ms))
         listener.get(frame, buffer.segments)
         now_ms += network.frame_ms
 
@@ -60,6 +64,12 @@ def test_a_call_is_played_to_the_packet(network: Network) -> None:
 def test_calls_whose_numbers_jump_are_played(network: Network) -> None:
     buffer, _ = listen(network)
     assert buffer.stats.resyncs <= 2 * network.n_streams
+
+
+@given(networks(("PCMU", "L16"), 1), st.randoms(use_true_random=False))
+def test_calls_are_played_by_a_clock_that_is_set_back_and_forth(network: Network, clock: Random) -> None:
+    _, listener = listen(network, clock)
+    assert listener.n_heard or not listener.playable
 
 
 # What a caller sees of it
