@@ -61,7 +61,7 @@ static uint64_t time_of(work what, tl_plc *plc, size_t n_samples, const int16_t 
         tl_plc_noise(plc, pcm, n_samples);
         break;
     case COMPRESS:
-        tl_plc_compress(plc, pcm, n_samples, n_samples);
+        tl_plc_compress(plc, pcm, n_samples, n_samples, n_samples);
         break;
     default:
         tl_plc_expand(plc, pcm, n_samples, n_samples);

@@ -33,7 +33,7 @@ static tl_jitter_config config_from(input *from)
 {
     static const char *const codecs[] = {"PCMU", "PCMA", "L16"};
     static const uint32_t rates[] = {4000, 8000, 11025, 16000, 48000}, clocks[] = {1, 1000, 8000, 48000, 192000};
-    static const double delays[] = {0.0, 60.0, 2000.0, 10000.0};
+    static const double delays[] = {0.0, 60.0, 500.0, 2000.0};
     tl_jitter_config config = {
         .codec = tl_codec_find(codecs[take(from) % 3]),
         .rate_hz = rates[take(from) % 5],

@@ -11,6 +11,7 @@
 #define WEIGHT_MAX 1e6   /* then all are made lighter */
 #define NEGLIGIBLE 1e-4  /* of the weight, at the low end */
 #define STAYS_MS 10000.0
+#define EARLY_MS 2.0 /* that packets are to come before their time: the next may be later than any before */
 #define MARGIN_MS 1000.0 /* below the first transit; as much again and more is above */
 
 void tl_delay_init(tl_delay *delay)
@@ -145,10 +146,10 @@ double tl_delay_best(const tl_delay *delay, double offset_ms, double step_ms, do
     uint32_t i = delay->lowest;
     /* What is later can only cost the delay itself. (From 2^53 ms on, adding 1 ms would change nothing.) */
     for (uint32_t k = 0; at_ms < least; at_ms = first_ms + ++k * step_ms) {
-        const double bin = (at_ms - delay->floor_ms) / TL_DELAY_BIN_MS;
+        const double bin = (at_ms - EARLY_MS - delay->floor_ms) / TL_DELAY_BIN_MS;
         for (; i < TL_DELAY_BINS && i + 1 <= bin; i++)
             below += delay->bins[i];
-        const double part = i < TL_DELAY_BINS ? delay->bins[i] * (bin - i) : 0.0;
+        const double part = i < TL_DELAY_BINS && bin > i ? delay->bins[i] * (bin - i) : 0.0;
         const double later = 1.0 - (below + part) / delay->total;
         const double cost = at_ms + 100.0 * cost_ms * fmax(later, 0.0);
         if (cost < least) {

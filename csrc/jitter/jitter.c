@@ -47,7 +47,7 @@ static bool possible(const tl_jitter_config *config)
     return config->codec && rate_hz >= TL_PLC_MIN_HZ && rate_hz <= TL_PLC_MAX_HZ && config->n_channels >= 1
            && config->n_channels <= TL_PLC_MAX_CHANNELS && config->clock_hz >= 1 && config->clock_hz <= CLOCK_HZ_MAX
            && n >= rate_hz / 1000 && n <= (uint64_t)rate_hz * PACKET_MS_MAX / 1000 && config->cost_ms >= 0.0
-           && config->min_delay_ms >= 0.0 && config->min_delay_ms <= config->max_delay_ms;
+           && config->min_delay_ms >= 0.0 && config->min_delay_ms <= TL_JITTER_MIN_DELAY_MS_MAX && config->min_delay_ms <= config->max_delay_ms;
 }
 
 size_t tl_jitter_size(const tl_jitter_config *config)
@@ -63,7 +63,10 @@ tl_jitter *tl_jitter_init(void *mem, const tl_jitter_config *config)
     tl_jitter *jitter = mem;
     memset(jitter, 0, sizeof *jitter);
     lay_out(config, jitter);
+    jitter->ms_per_sample = 1000.0 / config->rate_hz;
+    jitter->samples_per_ms = config->rate_hz / 1000.0;
     jitter->tolerance = config->rate_hz * TOLERANCE_MS / 1000;
+    jitter->target_age = UINT32_MAX / 2; /* there is none */
     tl_delay_init(&jitter->delay);
     tl_plc_init(plc_of(jitter), config->rate_hz, config->n_channels);
     if (config->codec->packets)
@@ -86,12 +89,12 @@ const tl_jitter_stats *tl_jitter_stats_of(const tl_jitter *jitter)
 
 double tl_jitter_position_ms(const tl_jitter *jitter)
 {
-    return ms_of(jitter, jitter->position);
+    return (double)jitter->position * 1000.0 / jitter->config.rate_hz;
 }
 
 double tl_jitter_frame_ms(const tl_jitter *jitter)
 {
-    return ms_of(jitter, jitter->frame_position);
+    return (double)jitter->frame_position * 1000.0 / jitter->config.rate_hz;
 }
 
 double tl_jitter_drift_ppm(const tl_jitter *jitter)

@@ -12,7 +12,8 @@
 #define STRETCH_MS 15 /* the longest pitch period */
 #define TL_JITTER_PACKET_BYTES_MAX 7662 /* Opus of 120 ms (RFC 6716 3.4) */
 
-typedef enum slot_state { EMPTY = 0, STORED, PLAYED } slot_state;
+/* FREE: a number that was skipped where a stream was given other ones; a packet that was overtaken there may take it. */
+typedef enum slot_state { EMPTY = 0, STORED, PLAYED, FREE } slot_state;
 
 /* A packet. Positions are in samples from the first one on; sequence numbers do not wrap. */
 typedef struct slot {
@@ -64,17 +65,21 @@ struct tl_jitter {
     uint32_t n_covered; /* samples up to position that were concealed in place of the packets from `next` on */
     uint64_t n_made;    /* concealed since the last media */
     bool silent;        /* the sender has said that it sends nothing */
+    uint32_t n_refused; /* attempts to stretch, in a row */
+    uint64_t retry_at;  /* samples that are given out before the next one */
     double credit;      /* samples that stretching may still take or give */
     double target_ms;   /* the transit that is best, and for what it was found */
     double target_offset_ms;
-    uint32_t target_age;
+    uint32_t target_age; /* the number of the packet that it was found at */
 
     /* Decoded and not yet played. */
     uint32_t fifo_first, fifo_n, fifo_size;
+    uint32_t n_surplus; /* at the fifo's beginning, when nothing is in it: concealed beyond what was asked for */
 
     uint32_t n_segments;
     tl_jitter_segment segments[TL_JITTER_SEGMENTS_MAX];
 
+    double ms_per_sample, samples_per_ms;
     uint32_t tolerance; /* samples that timestamps may be off, for carriers round them */
     uint32_t block_bytes, n_blocks, n_free, free_block; /* a block: the number of the next one, then bytes */
     size_t plc_offset, decoder_offset, blocks_offset, fifo_offset; /* from the state's own address */
@@ -88,12 +93,12 @@ static inline uint32_t min_u32(uint32_t a, uint32_t b)
 
 static inline uint32_t samples_of(const tl_jitter *jitter, double ms)
 {
-    return (uint32_t)(ms * jitter->config.rate_hz / 1000.0);
+    return (uint32_t)(ms * jitter->samples_per_ms);
 }
 
 static inline double ms_of(const tl_jitter *jitter, int64_t samples)
 {
-    return (double)samples * 1000.0 / jitter->config.rate_hz;
+    return (double)samples * jitter->ms_per_sample; /* a division would take longer than all else here */
 }
 
 static inline slot *slot_of(tl_jitter *jitter, int64_t sequence)
@@ -106,6 +111,20 @@ static inline slot *stored(tl_jitter *jitter, int64_t sequence)
 {
     slot *const found = slot_of(jitter, sequence);
     return found->state == STORED && found->sequence == sequence ? found : NULL;
+}
+
+/* Is it a number that no packet need have? */
+static inline bool is_free(tl_jitter *jitter, int64_t sequence)
+{
+    const slot *const there = slot_of(jitter, sequence);
+    return there->state == FREE && there->sequence == sequence;
+}
+
+/* Has this packet come, or been missed? */
+static inline bool is_known(tl_jitter *jitter, int64_t sequence)
+{
+    const slot *const there = slot_of(jitter, sequence);
+    return (there->state == STORED || there->state == PLAYED) && there->sequence == sequence;
 }
 
 static inline tl_plc *plc_of(tl_jitter *jitter)
@@ -127,6 +146,10 @@ void tl_jitter_miss_next(tl_jitter *jitter);
 /* Of the packet to be played next, what has not been played. */
 void tl_jitter_give_up(tl_jitter *jitter, slot *packet);
 
+/* stretch.c: bring the delay, which is so much over its target, or under it, nearer by pitch periods. Returns how many
+ * samples more than the frame's own the next frame takes; when it is none, nothing has happened. */
+int32_t tl_jitter_stretch(tl_jitter *jitter, double over_ms);
+
 /* ring.c: the payloads that are held, in chains of blocks. */
 void tl_jitter_init_blocks(tl_jitter *jitter);
 uint32_t tl_jitter_blocks_for(const tl_jitter *jitter, size_t n_bytes);
@@ -142,8 +165,8 @@ const uint8_t *tl_jitter_peek(const tl_jitter *jitter, uint32_t block, uint32_t 
 uint32_t tl_jitter_decode(tl_jitter *jitter, uint32_t n_samples);
 void tl_jitter_take(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);
 void tl_jitter_drop(tl_jitter *jitter, uint32_t n_samples);
-/* Take one pitch period out, or put one in; returns its samples, 0: it would be heard. */
-uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t most);
+/* Take one pitch period out behind `at` samples of the frame, or put one in; returns its samples, 0: it would be heard. */
+uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t at, uint32_t most);
 uint32_t tl_jitter_expand(tl_jitter *jitter, uint32_t most);
 void tl_jitter_conceal(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);
 void tl_jitter_noise(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples);

@@ -7,6 +7,7 @@
 #define STEP_MS 500.0 /* of timestamps, that the arrival does not follow */
 #define ODD_IN_A_ROW 3
 #define NOISE_BYTES_MAX 13 /* a level, and as many coefficients as are taken */
+#define FREE_NUMBERS 8 /* for packets that another stream's first one has overtaken */
 #define CONFIRMS_MAX 16 /* so far behind a packet whose numbers jumped, the next one confirms them: losses go on */
 
 /* A packet that has come, before it has a place. */
@@ -19,6 +20,7 @@ typedef struct coming {
     uint32_t n_samples;
     double arrival_ms;
     bool no_audio;
+    uint32_t n_free; /* numbers that are left free before it */
 } coming;
 
 static int64_t position_of(const tl_jitter *jitter, int64_t timestamp)
@@ -41,10 +43,9 @@ void tl_jitter_give_up(tl_jitter *jitter, slot *packet)
 
 void tl_jitter_miss_next(tl_jitter *jitter)
 {
-    slot *const there = slot_of(jitter, jitter->next);
     /* It may have come and been given up, before the first frame. */
-    if (there->state != PLAYED || there->sequence != jitter->next) {
-        *there = (slot){.state = PLAYED, .sequence = jitter->next, .block = NO_BLOCK, .lost = true};
+    if (!is_known(jitter, jitter->next) && !is_free(jitter, jitter->next)) {
+        *slot_of(jitter, jitter->next) = (slot){.state = PLAYED, .sequence = jitter->next, .block = NO_BLOCK, .lost = true};
         jitter->stats.lost++;
     }
     jitter->next++;
@@ -65,13 +66,27 @@ void tl_jitter_discard_next(tl_jitter *jitter)
     jitter->offset = jitter->n_covered = 0;
 }
 
+/* Nothing has come from `next` on to this number. There may be 32,767, of which only those that a slot is left for are
+ * remembered. */
+static void miss_until(tl_jitter *jitter, int64_t sequence)
+{
+    const int64_t n_forgotten = sequence - TL_JITTER_SLOTS - jitter->next;
+    if (n_forgotten > 0) {
+        jitter->stats.lost += (uint64_t)n_forgotten;
+        jitter->next += n_forgotten;
+    }
+    while (jitter->next < sequence)
+        tl_jitter_discard_next(jitter);
+}
+
 /* Give up the oldest packets until there is a slot and blocks for this one. */
 static void make_room(tl_jitter *jitter, const coming *packet)
 {
     const uint32_t n_blocks = packet->payload ? tl_jitter_blocks_for(jitter, packet->n_bytes) : 0;
-    while (packet->sequence >= jitter->next + TL_JITTER_SLOTS
-           || (jitter->n_free < n_blocks && jitter->next <= jitter->highest))
+    const int64_t first = packet->sequence - TL_JITTER_SLOTS + 1;
+    while (jitter->next <= jitter->highest && (jitter->next < first || jitter->n_free < n_blocks))
         tl_jitter_discard_next(jitter);
+    miss_until(jitter, first);
 }
 
 static tl_jitter_status store(tl_jitter *jitter, const coming *packet)
@@ -95,6 +110,9 @@ static tl_jitter_status store(tl_jitter *jitter, const coming *packet)
         .arrival_ms = packet->arrival_ms,
         .no_audio = packet->no_audio,
     };
+    for (uint32_t i = 1; i <= packet->n_free; i++)
+        *slot_of(jitter, packet->sequence - i) =
+            (slot){.state = FREE, .sequence = packet->sequence - i, .block = NO_BLOCK};
     if (packet->sequence > jitter->highest) {
         jitter->highest = packet->sequence;
         jitter->highest_timestamp = packet->timestamp;
@@ -153,7 +171,7 @@ static tl_jitter_status find_place(tl_jitter *jitter, coming *packet)
 {
     packet->position = position_of(jitter, packet->timestamp);
     slot *const there = slot_of(jitter, packet->sequence);
-    const bool known = there->state != EMPTY && there->sequence == packet->sequence;
+    const bool known = is_known(jitter, packet->sequence);
     if (known && !there->lost) {
         jitter->stats.duplicate++;
         return TL_JITTER_DUPLICATE;
@@ -192,8 +210,10 @@ static void follow_jump(tl_jitter *jitter, coming *packet)
     const double off_ms = transit_ms - tl_delay_quantile(&jitter->delay, 0.5);
     if (packet->sequence > jitter->highest && fabs(off_ms) < STEP_MS && !jitter->restarting)
         return;
-    jitter->number_offset += (uint16_t)(jitter->highest + 1 - packet->sequence);
-    packet->sequence = jitter->highest + 1;
+    const int64_t sequence = jitter->highest + 1 + FREE_NUMBERS;
+    jitter->number_offset += (uint16_t)(sequence - packet->sequence);
+    packet->sequence = sequence;
+    packet->n_free = FREE_NUMBERS;
     align(jitter, packet);
 }
 
@@ -211,13 +231,14 @@ static bool jumps(tl_jitter *jitter, const coming *packet)
     const int64_t ahead = packet->sequence - jitter->highest;
     const slot *const there = slot_of(jitter, packet->sequence);
     return ahead >= TL_JITTER_SLOTS || ahead <= -TL_JITTER_SLOTS
-           || (there->state != EMPTY && there->sequence == packet->sequence && !there->lost
+           || (is_known(jitter, packet->sequence) && !there->lost
                && there->timestamp != (uint32_t)packet->timestamp);
 }
 
 static bool confirms(const suspended *held, uint32_t sequence)
 {
-    return held->held && (uint16_t)(sequence - held->sequence - 1) < CONFIRMS_MAX;
+    const uint16_t behind = (uint16_t)(sequence - held->sequence);
+    return held->held && behind != 0 && (uint16_t)(behind + FREE_NUMBERS) <= FREE_NUMBERS + CONFIRMS_MAX;
 }
 
 static void give_up_suspended(tl_jitter *jitter)

@@ -5,10 +5,6 @@
 #include "jitter_state.h"
 
 #define START_MS 40.0        /* a lone first packet waits so long for a second */
-#define SLACK_MS 3.0         /* above the best delay that is not worth a stretch */
-#define LEAST_STRETCH_MS 2.5
-#define STRETCH_SHARE 0.25   /* of the audio, at most */
-#define FAST_SHARE 0.5       /* when the delay is more than a frame too long */
 #define SKIP_MS 3000.0       /* so much too long, packets are given up until it is right */
 #define FADED_MS 80.0        /* concealment so long is silence */
 #define JOINT_MS 5.0         /* that concealment needs to join what is cut */
@@ -76,9 +72,11 @@ static void end_run(tl_jitter *jitter, frame *f)
 static void count_media(tl_jitter *jitter, const frame *f, const slot *packet, uint32_t n_out)
 {
     tl_jitter_stats *const stats = &jitter->stats;
-    stats->delay_samples_ms += (f->now_ms + ms_of(jitter, f->n) - packet->arrival_ms) * n_out;
+    /* Neither is below zero but when `now` has stepped back, or when the target was found some packets ago. */
+    const double waited_ms = f->now_ms + ms_of(jitter, f->n) - packet->arrival_ms;
     const double target_ms = jitter->target_ms - tl_delay_least(&jitter->delay);
-    stats->target_samples_ms += fmax(target_ms, 0.0) * n_out; /* it was found some packets ago */
+    stats->delay_samples_ms += fmax(waited_ms, 0.0) * n_out;
+    stats->target_samples_ms += fmax(target_ms, 0.0) * n_out;
     stats->emitted_samples += n_out;
 }
 
@@ -97,6 +95,8 @@ static void count_concealed(tl_jitter *jitter, uint64_t n_samples)
 static void settle(tl_jitter *jitter, uint64_t n_silence)
 {
     tl_jitter_stats *const stats = &jitter->stats;
+    if (stats->undecided_samples == 0)
+        return;
     if (n_silence > stats->undecided_samples)
         n_silence = stats->undecided_samples;
     stats->noise_samples += n_silence;
@@ -111,8 +111,11 @@ static void advance(tl_jitter *jitter, frame *f, uint32_t n_media, uint32_t n_ou
     while (n_media > 0) {
         slot *const packet = stored(jitter, jitter->next);
         const uint32_t n = min_u32(n_media, packet->n_samples - jitter->offset);
-        const uint32_t out = (uint32_t)((uint64_t)n_out * n / n_media);
-        const uint64_t clock = (uint64_t)jitter->offset * jitter->config.clock_hz / jitter->config.rate_hz;
+        /* Divided only where it is not plain: often a frame is a packet. */
+        const uint32_t out = n == n_media ? n_out : (uint32_t)((uint64_t)n_out * n / n_media);
+        uint64_t clock = jitter->offset;
+        if (jitter->config.clock_hz != jitter->config.rate_hz)
+            clock = clock * jitter->config.clock_hz / jitter->config.rate_hz;
         if (f->n == 0)
             jitter->frame_position = packet->position + jitter->offset;
         add_segment(jitter, TL_JITTER_MEDIA, packet->timestamp + (uint32_t)clock, n, out);
@@ -200,7 +203,10 @@ static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot
 {
     const uint32_t left = jitter->config.frame_samples - f->n;
     const int64_t gap = later->position - jitter->position;
-    const int64_t missing = (later->sequence - jitter->next) * (int64_t)later->n_samples - jitter->n_covered;
+    int64_t n_missing = 0;
+    for (int64_t sequence = jitter->next; sequence < later->sequence; sequence++)
+        n_missing += !is_free(jitter, sequence);
+    const int64_t missing = n_missing * (int64_t)later->n_samples - jitter->n_covered;
     const int64_t lost = missing < gap ? missing : gap;
     if (gap - lost >= jitter->tolerance && jitter->n_covered == 0) {
         rest(jitter, f, target_ms, later->position - lost);
@@ -208,16 +214,17 @@ static void cross_hole(tl_jitter *jitter, frame *f, double target_ms, const slot
     }
     const double delay_ms = delay_now(jitter, f);
     const bool to_spare = delay_ms - ms_of(jitter, gap) >= target_ms - 1.0;
-    if (to_spare && gap > 0 && jitter->stats.undecided_samples + jitter->n_covered == 0) {
+    const bool joined = jitter->stats.undecided_samples + jitter->n_covered > 0;
+    if (gap <= 0 || n_missing == 0 || (to_spare && joined)) { /* its time has passed */
+        skip_missing(jitter, later->sequence, later->n_samples);
+        jitter->position = later->position;
+    } else if (to_spare) {
         /* Nothing has been made up for it yet: a copy is better than a cut, and a cut needs a joint. */
         const uint32_t n = min_u32(samples_of(jitter, JOINT_MS), gap < left ? (uint32_t)gap : left);
         if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap))
             skip_missing(jitter, later->sequence - 1, later->n_samples);
         else
             conceal(jitter, f, n);
-    } else if (gap <= 0 || to_spare) { /* its time has passed */
-        skip_missing(jitter, later->sequence, later->n_samples);
-        jitter->position = later->position;
     } else if (delay_ms < target_ms - 1e-6 && gap >= later->n_samples / 2) {
         hold(jitter, f, left);
     } else if (gap <= later->n_samples && tl_jitter_recover(jitter, later, (uint32_t)gap)) {
@@ -253,59 +260,6 @@ static bool begin_packet(tl_jitter *jitter, frame *f, double target_ms, slot *pa
         return !rest(jitter, f, target_ms, packet->position);
     jitter->position = packet->position;
     return true;
-}
-
-/* Samples that wait without a gap, up to n. */
-static uint32_t n_waiting(tl_jitter *jitter, uint32_t n)
-{
-    int64_t sequence = jitter->next;
-    const slot *packet = stored(jitter, sequence);
-    uint32_t n_waiting = 0, offset = jitter->offset;
-    while (packet && n_waiting < n) {
-        n_waiting += packet->n_samples - offset;
-        offset = 0;
-        const int64_t end = packet->position + packet->n_samples;
-        packet = stored(jitter, ++sequence);
-        if (packet && !continues(jitter, packet, end))
-            break;
-    }
-    return n_waiting;
-}
-
-/* Bring the delay nearer to its target by a pitch period. Returns how many samples more than the frame's own it
- * takes; when it is none, nothing has happened. */
-static int32_t stretch(tl_jitter *jitter, const frame *f, double target_ms)
-{
-    const uint32_t n = jitter->config.frame_samples;
-    const double over_ms = delay_now(jitter, f) - target_ms;
-    const bool far = over_ms > ms_of(jitter, n);
-    jitter->credit = fmin(jitter->credit + n * (far ? FAST_SHARE : STRETCH_SHARE), fmax(n, samples_of(jitter, STRETCH_MS)));
-    const uint32_t least = samples_of(jitter, LEAST_STRETCH_MS), credit = (uint32_t)jitter->credit;
-    if (credit < least)
-        return 0;
-    if (over_ms >= SLACK_MS + LEAST_STRETCH_MS) {
-        const uint32_t most = min_u32(credit, samples_of(jitter, over_ms - SLACK_MS));
-        const uint32_t waiting = n_waiting(jitter, n + least);
-        if (waiting < n + least)
-            return 0;
-        const uint32_t ready = tl_jitter_decode(jitter, n + 2 * samples_of(jitter, STRETCH_MS));
-        uint32_t removed = 0, period;
-        do {
-            period = tl_jitter_compress(jitter, min_u32(most, ready - n) - removed);
-            removed += period;
-        } while (period > 0 && removed + least <= min_u32(most, ready - n));
-        jitter->stats.removed_samples += removed;
-        jitter->credit -= removed;
-        return (int32_t)removed;
-    }
-    if (over_ms <= -SLACK_MS && n > least && tl_jitter_decode(jitter, n) >= n) {
-        const uint32_t most = min_u32(min_u32(credit, samples_of(jitter, SLACK_MS - over_ms)), n - least);
-        const uint32_t inserted = tl_jitter_expand(jitter, most);
-        jitter->stats.inserted_samples += inserted;
-        jitter->credit -= inserted;
-        return -(int32_t)inserted;
-    }
-    return 0;
 }
 
 static const slot *next_stored(tl_jitter *jitter)
@@ -347,7 +301,7 @@ static void fill(tl_jitter *jitter, frame *f, double target_ms)
     }
     if (jitter->offset == 0 && !begin_packet(jitter, f, target_ms, packet))
         return;
-    const int32_t more = f->n == 0 ? stretch(jitter, f, target_ms) : 0;
+    const int32_t more = f->n == 0 ? tl_jitter_stretch(jitter, delay_now(jitter, f) - target_ms) : 0;
     const uint32_t n = more ? left : min_u32(left, packet->n_samples - jitter->offset);
     tl_jitter_decode(jitter, n);
     tl_jitter_take(jitter, at(jitter, f, f->n), n);
@@ -361,6 +315,10 @@ static bool starts(tl_jitter *jitter, double now_ms)
         tl_jitter_miss_next(jitter); /* older ones were given up for want of room */
     const slot *const packet = stored(jitter, jitter->next);
     if (!packet || (jitter->delay.n_added < 2 && now_ms - packet->arrival_ms < START_MS))
+        return false;
+    const double delay_ms = now_ms - ms_of(jitter, packet->position);
+    const bool full = jitter->stats.discarded > 0; /* waiting longer would cost packets */
+    if (delay_ms < tl_delay_least(&jitter->delay) + jitter->config.min_delay_ms && !full)
         return false;
     jitter->position = packet->position;
     return true;

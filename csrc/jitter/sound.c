@@ -22,6 +22,7 @@ static int16_t *first_of(tl_jitter *jitter)
 static int16_t *room_for(tl_jitter *jitter, uint32_t n_samples)
 {
     const size_t n_channels = jitter->config.n_channels;
+    jitter->n_surplus = 0;
     if (jitter->fifo_first + jitter->fifo_n + n_samples > jitter->fifo_size) {
         memmove(fifo_of(jitter), first_of(jitter), jitter->fifo_n * n_channels * sizeof(int16_t));
         jitter->fifo_first = 0;
@@ -87,17 +88,13 @@ void tl_jitter_drop(tl_jitter *jitter, uint32_t n_samples)
     jitter->fifo_n -= n_samples;
 }
 
-uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t most)
+uint32_t tl_jitter_compress(tl_jitter *jitter, uint32_t at, uint32_t most)
 {
-    /* What cannot be cut at its beginning can perhaps half a frame later. */
-    for (uint32_t at = 0; at < jitter->config.frame_samples; at += (jitter->config.frame_samples + 1) / 2) {
-        int16_t *const pcm = first_of(jitter) + (size_t)at * jitter->config.n_channels;
-        const size_t removed = tl_plc_compress(plc_of(jitter), pcm, jitter->fifo_n - at, most);
-        jitter->fifo_n -= (uint32_t)removed;
-        if (removed > 0)
-            return (uint32_t)removed;
-    }
-    return 0;
+    int16_t *const pcm = first_of(jitter) + (size_t)at * jitter->config.n_channels;
+    const size_t removed =
+        tl_plc_compress(plc_of(jitter), pcm, jitter->fifo_n - at, most, jitter->config.frame_samples - at);
+    jitter->fifo_n -= (uint32_t)removed;
+    return (uint32_t)removed;
 }
 
 uint32_t tl_jitter_expand(tl_jitter *jitter, uint32_t most)
@@ -116,10 +113,15 @@ void tl_jitter_conceal(tl_jitter *jitter, int16_t *pcm, uint32_t n_samples)
         return;
     }
     /* The decoder conceals whole steps of 2.5 ms; nothing waits in the fifo when something is missing. */
-    const uint32_t step = jitter->config.rate_hz / 400;
+    const uint32_t step = jitter->config.rate_hz / 400, n_kept = jitter->n_surplus;
+    const size_t n_channels = jitter->config.n_channels;
     int16_t *const made = fifo_of(jitter);
-    packets->conceal(decoder_of(jitter), made, (n_samples + step - 1) / step * step);
-    memcpy(pcm, made, (size_t)n_samples * jitter->config.n_channels * sizeof *pcm);
+    const uint32_t n_steps = n_samples > n_kept ? (n_samples - n_kept + step - 1) / step : 0;
+    if (n_steps > 0)
+        packets->conceal(decoder_of(jitter), made + n_kept * n_channels, (size_t)n_steps * step);
+    memcpy(pcm, made, n_samples * n_channels * sizeof *pcm);
+    jitter->n_surplus = n_kept + n_steps * step - n_samples;
+    memmove(made, made + n_samples * n_channels, jitter->n_surplus * n_channels * sizeof *made);
     tl_plc_play(plc_of(jitter), pcm, n_samples);
 }
 
@@ -146,7 +148,7 @@ bool tl_jitter_recover(tl_jitter *jitter, const slot *next, uint32_t n_gap)
 {
     const tl_packet_codec *packets = jitter->config.codec->packets;
     uint8_t payload[TL_JITTER_PACKET_BYTES_MAX];
-    if (!packets || jitter->fifo_n > 0 || next->block == NO_BLOCK)
+    if (!packets || jitter->fifo_n > 0 || next->block == NO_BLOCK || is_free(jitter, next->sequence - 1))
         return false;
     tl_jitter_read(jitter, next->block, payload, next->n_bytes);
     const size_t n_samples = packets->fec_samples(decoder_of(jitter), payload, next->n_bytes);

@@ -51,15 +51,23 @@ int64_t tl_plc_dot(const int16_t *a, const int16_t *b, size_t n_samples)
     return total;
 }
 
-/* Average every n_each samples into one; returns how many they make. */
+/* Make one of every n_each samples, of about their mean; returns how many they make. */
 static size_t decimate(const int16_t *in, size_t n_samples, size_t n_each, int16_t *out)
 {
     const size_t n_out = n_samples / n_each;
+    int shift = 1;
+    while (n_each > (size_t)1 << shift)
+        shift++;
+    if (n_each == 2) {
+        for (size_t i = 0; i < n_out; i++)
+            out[i] = (int16_t)((in[2 * i] + in[2 * i + 1]) >> 1);
+        return n_out;
+    }
     for (size_t i = 0; i < n_out; i++) {
         int32_t sum = 0;
         for (size_t k = 0; k < n_each; k++)
             sum += in[i * n_each + k];
-        out[i] = (int16_t)(sum / (int32_t)n_each);
+        out[i] = (int16_t)(sum >> shift);
     }
     return n_out;
 }

@@ -20,7 +20,7 @@ static bool is_low(const tl_plc *plc, const int16_t *pcm, size_t n_samples)
     return tl_plc_level(pcm, n_items) <= low;
 }
 
-size_t tl_plc_compress(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most)
+size_t tl_plc_compress(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most, size_t n_blended)
 {
     const size_t n_channels = plc->n_channels;
     if (n_samples <= plc->n_ms_5)
@@ -38,7 +38,7 @@ size_t tl_plc_compress(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most)
             return 0;
         lag = fit.lag;
     }
-    const size_t n_fade = tl_plc_min(lag, n_samples - lag);
+    const size_t n_fade = tl_plc_min(tl_plc_min(lag, n_samples - lag), n_blended);
     for (size_t i = 0; i < n_fade * n_channels; i++)
         pcm[i] = tl_plc_blend(pcm[i], pcm[i + lag * n_channels], (uint32_t)(i / n_channels), (uint32_t)n_fade);
     memmove(pcm + n_fade * n_channels, pcm + (n_fade + lag) * n_channels,

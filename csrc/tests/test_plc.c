@@ -138,7 +138,7 @@ static void test_hostile(uint32_t rate_hz, uint32_t n_channels, int n_calls)
         else if (what == 4)
             changed = tl_plc_expand(plc, pcm, n, most);
         else
-            changed = tl_plc_compress(plc, pcm, n, most);
+            changed = tl_plc_compress(plc, pcm, n, most, n);
         CHECK(changed <= most && changed <= rate_hz * 15 / 1000);
         CHECK(what != 5 || changed <= n);
         CHECK_GUARDS(&block);
@@ -232,7 +232,7 @@ static void test_periods(uint32_t rate_hz, bool sine)
         tl_plc_play(plc, pcm, first);
         for (size_t i = 0; i < n; i++)
             pcm[i] = periodic(first + i, period, sine);
-        const size_t taken = tl_plc_compress(plc, pcm, n, n);
+        const size_t taken = tl_plc_compress(plc, pcm, n, n, n);
         CHECK(taken > 0 && taken % period == 0);
         for (size_t i = 0; i < n - taken; i++)
             CHECK_EQ_INT(pcm[i], periodic(first + i, period, sine));
@@ -254,20 +254,59 @@ static void test_what_may_be_stretched(void)
     make_signal(NOISE, 8000, 1);
     tl_plc_play(plc, signal, 8000);
     memcpy(pcm, signal, 320 * sizeof *pcm);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320), 0);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320, 320), 0);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 320, 160), 0);
     CHECK_EQ_MEM(pcm, signal, 320 * sizeof *pcm);
     memset(pcm, 0, sizeof pcm);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320), 120);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 7), 7);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 160, 160), 120);
-    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 40, 160), 0);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 320, 320), 120);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 320, 7, 320), 7);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 160, 160, 160), 120);
+    CHECK_EQ_INT(tl_plc_compress(plc, pcm, 40, 160, 40), 0);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 160, 160), 0); /* what would be repeated is loud */
     tl_plc_play(plc, pcm, 160);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 160, 160), 120);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 160, 33), 33);
     CHECK_EQ_INT(tl_plc_expand(plc, pcm, 19, 160), 0);
     free(plc);
+}
+
+/* dBov of a second of the noise that a payload describes. */
+static double level_of(const uint8_t *payload, size_t n_bytes)
+{
+    static int16_t pcm[8000];
+    tl_plc *plc = plc_new(8000, 1);
+    tl_plc_set_noise(plc, payload, n_bytes);
+    tl_plc_noise(plc, pcm, 8000);
+    double energy = 0;
+    for (size_t i = 800; i < 8000; i++)
+        energy += (double)pcm[i] * pcm[i];
+    free(plc);
+    return 10 * log10(energy / 7200 / (32768.0 * 32768.0) + 1e-12);
+}
+
+/* The level is the one given whatever the spectrum; any bytes are a spectrum, of which 12 count. */
+static void test_set_noise(void)
+{
+    uint8_t payload[64];
+    for (int level = 20; level <= 60; level += 10) {
+        for (int round = 0; round < 20; round++) {
+            payload[0] = (uint8_t)(level | (round & 1 ? 0x80 : 0));
+            for (size_t i = 1; i < sizeof payload; i++)
+                payload[i] = (uint8_t)(64 + next() % 128);
+            CHECK(fabs(level_of(payload, 1) + level) < 0.5);
+            CHECK(fabs(level_of(payload, 1 + (size_t)round) + level) < 3);
+            CHECK(level_of(payload, 13) == level_of(payload, sizeof payload));
+        }
+    }
+    for (int round = 0; round < 300; round++) { /* up to the edge of ringing */
+        payload[0] = 40;
+        for (size_t i = 1; i < sizeof payload; i++)
+            payload[i] = (uint8_t)(next() & 1 ? next() : next() & 1 ? 255 : 0);
+        CHECK(level_of(payload, sizeof payload) < -25);
+    }
+    CHECK(level_of(payload, 0) < -100); /* nothing is said */
+    payload[0] = 127;
+    CHECK(level_of(payload, 1) < -90);
 }
 
 int main(void)
@@ -285,6 +324,7 @@ int main(void)
         test_periods(48000, sine);
     }
     test_what_may_be_stretched();
+    test_set_noise();
     CHECK(tl_plc_size(8000, 1) <= 24 * 1024);
     return check_report();
 }

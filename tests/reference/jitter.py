@@ -10,7 +10,6 @@ from trunkline.frame import Frame
 from trunkline.jitter import JitterBuffer, JitterStats, Segment
 
 JOINT_MS = 5  # after a gap audio is cross-faded
-SPILL_MS = 15  # a cut near the end of a frame is blended into the next
 SLOTS = 256
 COUNTERS = sorted(set(JitterStats.__struct_fields__) - {"drift_ppm", "undecided_samples", "packets_lost"})
 MERGED = 32  # a frame of more segments has the rest in the last one
@@ -118,8 +117,6 @@ class Listener:
             elif i + 1 < MERGED:
                 self._media(segment, n_media, part if not stretched else None)
                 self.exempt = max(0, self.exempt - n_out)
-        if stretched:
-            self.exempt = max(self.exempt, self.samples_of(SPILL_MS))
 
     def samples_of(self, ms: int) -> int:
         return self.format.sample_rate * ms // 1000

@@ -19,6 +19,7 @@
 
 #define TL_JITTER_SLOTS 256      /* packets held at most */
 #define TL_JITTER_SEGMENTS_MAX 32
+#define TL_JITTER_MIN_DELAY_MS_MAX 2000 /* so many packets of 10 ms can be held */
 
 typedef struct tl_jitter_config {
     const tl_codec *codec;
@@ -28,7 +29,7 @@ typedef struct tl_jitter_config {
     uint32_t clock_hz;      /* of the timestamps, 1 to 192,000 */
     uint32_t frame_samples; /* per channel: 1 to 120 ms */
     double cost_ms;         /* of delay that a per cent of loss is worth */
-    double min_delay_ms, max_delay_ms; /* above the least transit */
+    double min_delay_ms, max_delay_ms; /* above the least transit; the first packet waits for the one, too */
     const void *library;    /* of a codec whose payloads are packets; outlives the buffer */
 } tl_jitter_config;
 

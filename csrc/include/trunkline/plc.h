@@ -41,8 +41,9 @@ void tl_plc_set_noise(tl_plc *plc, const uint8_t *payload, size_t n_bytes);
 /* Shorten or lengthen audio that is to be played next, in place, by one pitch period of 2.5 to 15 ms and at most
  * `most` samples; returns by how many. 0: it would be heard, or there is too little of it. Low energy is changed
  * by as much as may be. expand needs room for `most` samples behind pcm; it repeats what was played before, so
- * that a period of pcm is enough. compress needs the period and 5 ms. The result is still to be played. */
-size_t tl_plc_compress(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most);
+ * that a period of pcm is enough. compress needs the period and 5 ms; of its
+ * result the first n_blended samples at most are no longer those that came. The result is still to be played. */
+size_t tl_plc_compress(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most, size_t n_blended);
 size_t tl_plc_expand(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most);
 
 #endif

@@ -27,6 +27,7 @@ cdef enum:
     POOL_BLOCKS = 16
 cdef double TIME_MS_MAX = <double> (<long long> 1 << 53)
 cdef double DELAY_MS_MAX = 10000.0
+cdef double MIN_DELAY_MS_MAX = 2000.0  # TL_JITTER_MIN_DELAY_MS_MAX
 cdef tuple STATUSES = ("stored", "late", "duplicate", "discarded", "suspended")
 cdef tuple TRACK_STATUSES = ("stored", "stored", "late", "duplicate", "discarded", "suspended")
 cdef tuple KINDS = ("wait", "media", "conceal", "noise")
@@ -60,8 +61,9 @@ cdef class JitterBuffer:
     FormatError for what cannot be played, LibraryMissingError for OPUS without libopus.
 
     "conversation": the delay is the one that costs least, a per cent of packets that would be late counting
-    as `loss_cost_ms` of delay; it lies `min_delay_ms` to `max_delay_ms` above the least that was seen. Time
-    is stretched towards it by whole pitch periods, and only where that is not heard.
+    as `loss_cost_ms` of delay; it lies `min_delay_ms` (at most 2000) to `max_delay_ms` (10,000) above the
+    least that was seen. The first packet waits for `min_delay_ms`; then time is stretched towards the best
+    delay by whole pitch periods, and only where that is not heard.
 
     "transcribe": a missing packet is waited for `wait_ms`, from the arrival of the first one behind it, or
     where arrivals are unknown until three are there. Nothing is paced and nothing stretched. A gap over 10 s
@@ -126,7 +128,7 @@ cdef class JitterBuffer:
         self.config.clock_hz = self.clock_rate
         self.config.frame_samples = whole_samples(self.frame_ms, self.sample_rate, "frame")
         self.config.cost_ms = milliseconds(loss_cost_ms, DELAY_MS_MAX, "loss_cost_ms")
-        self.config.min_delay_ms = milliseconds(min_delay_ms, DELAY_MS_MAX, "min_delay_ms")
+        self.config.min_delay_ms = milliseconds(min_delay_ms, MIN_DELAY_MS_MAX, "min_delay_ms")
         self.config.max_delay_ms = milliseconds(max_delay_ms, DELAY_MS_MAX, "max_delay_ms")
         self.wait_ms = milliseconds(wait_ms, TIME_MS_MAX, "wait_ms")
         if self.config.min_delay_ms > self.config.max_delay_ms:

@@ -17,5 +17,5 @@ cdef extern from "trunkline/plc.h" nogil:
     void tl_plc_conceal(tl_plc *plc, int16_t *out, size_t n_samples)
     void tl_plc_noise(tl_plc *plc, int16_t *out, size_t n_samples)
     void tl_plc_set_noise(tl_plc *plc, const uint8_t *payload, size_t n_bytes)
-    size_t tl_plc_compress(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most)
+    size_t tl_plc_compress(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most, size_t n_blended)
     size_t tl_plc_expand(tl_plc *plc, int16_t *pcm, size_t n_samples, size_t most)

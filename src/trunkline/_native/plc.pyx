@@ -70,7 +70,8 @@ cdef class Plc:
         cdef size_t limit = count(most, "most")
         out = self.copy_of(pcm, 0)
         n_samples = self.samples_in(out)
-        n_samples -= tl_plc_compress(self.state, <int16_t *> PyBytes_AsString(out), n_samples, limit)
+        cdef int16_t *samples = <int16_t *> PyBytes_AsString(out)
+        n_samples -= tl_plc_compress(self.state, samples, n_samples, limit, n_samples)
         return out[:n_samples * 2 * self.channels]
 
     def expand(self, pcm, most):
