@@ -28,7 +28,8 @@ PCM of any length becomes payloads of one packet each:
 [80]
 """
 
-from trunkline._native.track import Packetizer, Track
+from trunkline._native.packetizer import Packetizer
+from trunkline._native.track import Track
 from trunkline.timeline import Discontinuity, TrackStats
 
 __all__ = ["Discontinuity", "Packetizer", "Track", "TrackStats"]

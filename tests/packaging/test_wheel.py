@@ -26,6 +26,7 @@ STEMS = [
     "plc",
     "jitter",
     "media",
+    "packetizer",
 ]
 
 

@@ -3,7 +3,8 @@ from typing import Any, final
 
 from typing_extensions import disjoint_base
 
-from trunkline._native.track import Packetizer, Track
+from trunkline._native.packetizer import Packetizer
+from trunkline._native.track import Track
 from trunkline.buffers import AnyBuffer, Buffer
 
 def scan(text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...

@@ -148,3 +148,9 @@ cdef class Track:
     cdef Frame take_frame(self)
     cdef int take_packet(self, object payload, const void *buffer, list items) except -1
     cdef object take_discontinuity(self)
+
+
+# For those who hold a state of C like a track's.
+cdef int enter(bint *busy) except -1
+cdef const tl_codec *find_codec(str name) except NULL
+cdef void *allocate(size_t n_bytes) except NULL

@@ -1,9 +1,8 @@
 from typing import final
 
 from trunkline._native.frame import Frame, FramePool
-from trunkline._native.opus_encoder import Encoder
 from trunkline.buffers import Buffer
-from trunkline.formats import CodecSpec, MediaFormat
+from trunkline.formats import MediaFormat
 from trunkline.timeline import Discontinuity, Payload, TrackStats
 
 @final
@@ -53,25 +52,3 @@ class Track:
     def restart(self) -> None: ...
     def poll(self, now_ms: float) -> list[Frame | Discontinuity | Payload]: ...
     def flush(self) -> list[Frame | Discontinuity | Payload]: ...
-
-@final
-class Packetizer:
-    def __new__(
-        cls,
-        codec: CodecSpec,
-        *,
-        channels: int = 1,
-        sample_rate: int | None = None,
-        encoder: Encoder | None = None,
-    ) -> Packetizer: ...
-    @property
-    def sample_rate(self) -> int: ...
-    @property
-    def codec(self) -> CodecSpec: ...
-    @property
-    def payload_bytes(self) -> int: ...
-    @property
-    def delay_ms(self) -> float: ...
-    def reset(self) -> None: ...
-    def push(self, pcm: Buffer) -> list[bytes]: ...
-    def flush(self) -> list[bytes]: ...
