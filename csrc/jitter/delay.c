@@ -11,7 +11,7 @@
 #define WEIGHT_MAX 1e6   /* then all are made lighter */
 #define NEGLIGIBLE 1e-4  /* of the weight, at the low end */
 #define STAYS_MS 10000.0
-#define EARLY_MS 2.0 /* that packets are to come before their time: the next may be later than any before */
+#define EARLY_MS 1.75 /* that packets are to come before their time: the next may be later than any before */
 #define MARGIN_MS 1000.0 /* below the first transit; as much again and more is above */
 
 void tl_delay_init(tl_delay *delay)

@@ -3,8 +3,7 @@
 
 #include "jitter_state.h"
 
-#define SLACK_MS 1.0         /* above the best delay that is not worth a stretch */
-#define LEAST_STRETCH_MS 2.5
+#define LEAST_STRETCH_MS 2.5 /* the shortest pitch period; less is not worth a stretch */
 #define STRETCH_SHARE 0.25   /* of the audio, at most */
 #define FAST_SHARE 0.5       /* when the delay is more than a frame too long */
 #define REFUSED_MAX 6        /* times in a row that a sound, as an s, cannot be stretched; then it is noise or music, and */
@@ -68,13 +67,13 @@ int32_t tl_jitter_stretch(tl_jitter *jitter, double over_ms)
     const uint32_t credit = (uint32_t)jitter->credit;
     if (credit < least || jitter->stats.out_samples < jitter->retry_at)
         return 0;
-    if (over_ms >= SLACK_MS + LEAST_STRETCH_MS && n_waiting(jitter, n + least) >= n + least) {
-        const uint32_t removed = shorten(jitter, min_u32(credit, samples_of(jitter, over_ms - SLACK_MS)));
+    if (over_ms >= LEAST_STRETCH_MS && n_waiting(jitter, n + least) >= n + least) {
+        const uint32_t removed = shorten(jitter, min_u32(credit, samples_of(jitter, over_ms)));
         note_stretch(jitter, removed);
         return (int32_t)removed;
     }
-    if (over_ms <= -SLACK_MS && n > least && tl_jitter_decode(jitter, n) >= n) {
-        const uint32_t inserted = lengthen(jitter, min_u32(min_u32(credit, samples_of(jitter, SLACK_MS - over_ms)), n - least));
+    if (over_ms <= -LEAST_STRETCH_MS && n > least && tl_jitter_decode(jitter, n) >= n) {
+        const uint32_t inserted = lengthen(jitter, min_u32(min_u32(credit, samples_of(jitter, -over_ms)), n - least));
         note_stretch(jitter, inserted);
         return -(int32_t)inserted;
     }

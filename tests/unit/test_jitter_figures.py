@@ -107,9 +107,9 @@ def test_one_lost_packet() -> None:
 
 def test_eight_networks() -> None:
     found = [result for model in EIGHT for result in results(model)]
-    assert of(found, "r") >= 86.0  # measured 86.10; wished: 86.1
+    assert of(found, "r") >= 86.0  # measured 86.11; wished: 86.1
     assert of(found, "r", min) >= 76  # wished: 78; TCP's clumps begin with more stalls than they go on with
-    assert of(found, "mean_ms") <= 44.5  # measured 43.8; wished: 44
+    assert of(found, "mean_ms") <= 44
     assert of(found, "p95_ms") <= 88  # measured 84; wished: 76; the spikes and TCP's clumps
     assert of(found, "added") <= 0.88  # measured 0.85; wished: 0.80
     assert of(found, "late", max) <= 1
