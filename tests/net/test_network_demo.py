@@ -14,7 +14,7 @@ from trunkline.testing import NETWORKS, conversation
 
 SIDES = conversation(10, SAID_RATE)
 #: What the delays may add to what is lost, of the audio.
-ADDED = {"clean": 0.001, "wifi": 0.05, "lte": 0.01, "loss": 0.005, "multipath": 0.02}
+ADDED = {"clean": 0.001, "wifi": 0.05, "lte": 0.01, "loss": 0.005, "multipath": 0.025}
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
