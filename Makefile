@@ -1,9 +1,10 @@
 # make demo    set up, build, and run a call over TLS on loopback into a WAV
-# make test    set up, build, and run every test
+# make test    set up, build, and run the tests
 # make check   ruff, mypy, stubtest, cython-lint
 # make bench   ratios to the libraries people use today
+# make wheels  build wheels for this Python and for all, and try them in environments of their own
 # make soak    a million hostile Opus packets under sanitizers (3 minutes)
-.PHONY: demo test check bench soak build ctest pytest clean
+.PHONY: demo test check bench wheels soak build ctest pytest clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -66,6 +67,9 @@ bench: build
 	build/c-release/csrc/bench_plc
 	build/c-release/csrc/bench_jitter
 	python benchmarks/plc_quality.py
+
+wheels: build
+	python -m pytest -m slow tests/packaging
 
 soak: ctest
 	TRUNKLINE_EXAMPLES=1000000 build/c-sanitize/csrc/test_opus

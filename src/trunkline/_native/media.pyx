@@ -3,12 +3,13 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize, PyBytes_Size
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp
 
 from trunkline._native.base64 cimport tl_base64_decode, tl_base64_decoded_max
 from trunkline._native.cpu cimport selected_isa, tl_isa
-from trunkline._native.track cimport TL_TRACK_NO_SEQUENCE, Track
+from trunkline._native.track cimport TL_TRACK_NO_SEQUENCE, Track, tl_track_deadline_ms
 
 cdef extern from "trunkline/media.h" nogil:
     ctypedef struct tl_media_text:
@@ -84,6 +85,16 @@ cdef class MediaReader:
             self.inbound = track
         else:
             self.outbound = track
+
+    @property
+    def next_deadline_ms(self):
+        """When `poll` has something to give, in the time of `arrival_ms`; None: not without a message."""
+        cdef double deadline_ms = INFINITY
+        if self.inbound is not None:
+            deadline_ms = tl_track_deadline_ms(self.inbound.track)
+        if self.outbound is not None:
+            deadline_ms = min(deadline_ms, tl_track_deadline_ms(self.outbound.track))
+        return None if deadline_ms == INFINITY else deadline_ms
 
     def receive(self, message, arrival_ms=None):
         """Take one text message, which came at `arrival_ms` of any clock that does not step.

@@ -92,12 +92,6 @@ class StreamReceiver(MediaReader, Exclusive):
         """True after the stop message or `close`."""
         return self._stopped or self._closed
 
-    @property
-    def next_deadline_ms(self) -> float | None:
-        """When `poll` has something to give, in the time of `arrival_ms`; None: not without a message."""
-        deadlines = [track.next_deadline_ms for track in self._tracks.values()]
-        return min((due_ms for due_ms in deadlines if due_ms is not None), default=None)
-
     @exclusive
     def poll(self, now_ms: float) -> list[Event]:
         """Give up the chunks that have been waited for long enough; return what lay behind them."""
