@@ -15,7 +15,7 @@ function(trunkline_extension stem)
         MODULE_NAME "trunkline._native.${stem}"
         INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}"
         OUTPUT_VARIABLE generated
-        CYTHON_ARGS -3 -X language_level=3 -X autotestdict=False -X binding=False -X embedsignature=True -X embedsignature.format=clinic -X boundscheck=False -X wraparound=False
+        CYTHON_ARGS -3 -X language_level=3 -X autotestdict=False -X binding=False -X embedsignature=True -X embedsignature.format=clinic -X wraparound=False
     )
     python_add_library(native_${stem} MODULE WITH_SOABI ${sabi} "${generated}")
     set_target_properties(native_${stem} PROPERTIES OUTPUT_NAME ${stem} C_VISIBILITY_PRESET hidden)

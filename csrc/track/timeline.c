@@ -78,6 +78,16 @@ static int64_t count_skipped(tl_track *track, int64_t sequence)
     return (int64_t)skipped;
 }
 
+/* What is missing before a packet without audio is missing before the next one that has some. */
+static int64_t carry_unplaced(tl_track *track, int64_t skipped, bool is_empty)
+{
+    if (skipped < 0)
+        return skipped;
+    const int64_t missing = skipped <= INT64_MAX - track->n_unplaced ? skipped + track->n_unplaced : INT64_MAX;
+    track->n_unplaced = is_empty ? missing : 0;
+    return missing;
+}
+
 /* The packets that were skipped say best how long a gap is, unless the timestamp says something else. */
 static int64_t missing_before(const tl_track *track, int64_t ahead, int64_t skipped, size_t n_samples)
 {
@@ -222,7 +232,8 @@ tl_track_status tl_track_begin(tl_track *track, const tl_track_packet *packet)
         return drop_late(track, sequence);
     const size_t n_samples = tl_track_duration(track, packet);
     const int64_t skipped = count_skipped(track, sequence);
-    const bool late = packet->n_bytes > 0 && !place(track, n_samples, skipped, packet->timestamp);
+    const int64_t missing = carry_unplaced(track, skipped, packet->n_bytes == 0);
+    const bool late = packet->n_bytes > 0 && !place(track, n_samples, missing, packet->timestamp);
     const tl_track_status status = late ? drop_late(track, sequence) : TL_TRACK_LAID;
     /* A lower number that is not late is the carrier's numbering begun anew. */
     if (sequence > track->last_sequence || (!late && sequence != TL_TRACK_NO_SEQUENCE))

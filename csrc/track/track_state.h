@@ -59,6 +59,7 @@ struct tl_track {
     int64_t anchor_ms;
     int64_t n_laid;
     int64_t last_sequence;
+    int64_t n_unplaced; /* numbers skipped before packets that had no audio, and so no place */
     uint64_t n_filled; /* gaps: concealed, and comfort noise */
     uint64_t n_made;   /* concealed since the last media */
 

@@ -112,7 +112,8 @@ def whole_samples(duration_ms: int, sample_rate: int, what: str = "duration") ->
 
 def _check_codec(name: str, sample_rate: int, rate_max: int = SAMPLE_RATE_MAX) -> None:
     if name not in CODECS:
-        raise FormatError(f"unknown codec {name[:32]!r}: takes {', '.join(CODECS)}")
+        cure = " (the rate is an argument of its own)" if "@" in name else ""
+        raise FormatError(f"unknown codec {name[:32]!r}{cure}: known are {', '.join(CODECS)}")
     fixed = _FIXED_RATES.get(name)
     if fixed is not None and sample_rate not in fixed:
         takes = ", ".join(str(rate) for rate in fixed)

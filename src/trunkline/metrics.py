@@ -60,17 +60,23 @@ def prometheus(streams: Iterable[tuple[Mapping[str, str], Mapping[str, TrackStat
 
     `streams`: of each one its labels, such as a call's id, and the counters of its tracks, as `stats` of a
     call or a receiver gives them; `track` is a label of its own. Seconds are seconds. ValueError for what is
-    no label's name. Mind how many series there will be: labels that are never the same make new ones.
+    no label's name, for a `track` of yours and for two streams with the same labels. Mind how many series
+    there will be: labels that are never the same make new ones.
     """
-    rows: list[tuple[str, TrackStats]] = []
+    rows: dict[str, TrackStats] = {}
     for labels, tracks in streams:
+        if "track" in labels:
+            raise ValueError("the label 'track' is the track's: takes others")
         for track, stats in tracks.items():
-            rows.append((_labels({**labels, "track": track}), stats))
+            text = _labels({**labels, "track": track})
+            if text in rows:
+                raise ValueError(f"two streams with the labels {text}: takes each once")
+            rows[text] = stats
     lines: list[str] = []
     for metric in METRICS:
         name = f"trunkline_track_{metric.name}"
         lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}"]
-        for labels_text, stats in rows:
+        for labels_text, stats in rows.items():
             lines.append(f"{name}{{{labels_text}}} {_number(getattr(stats, metric.field) / metric.per_unit)}")
     return "\n".join(lines) + "\n" if rows else ""
 
@@ -81,7 +87,9 @@ def _labels(labels: Mapping[str, str]) -> str:
             raise ValueError(
                 f"{name!r} is no label's name: takes letters, digits and _, no digit first, no __"
             )
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+        if not isinstance(labels[name], str):
+            raise TypeError(f"label {name}: takes a str, not {type(labels[name]).__name__}")
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in sorted(labels.items()))
 
 
 def _escaped(value: str) -> str:

@@ -30,7 +30,7 @@ class Payload(msgspec.Struct, frozen=True):
 
 
 class TrackStats(msgspec.Struct, frozen=True):
-    """Counters of one track since it began."""
+    """Counters of one track since it began; a number that came late counts as lost and as late."""
 
     packets: int  # pushed, whatever became of them
     bytes: int

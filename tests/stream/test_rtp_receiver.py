@@ -239,7 +239,7 @@ def test_many_sources_take_bounded_memory() -> None:
         ({"codec": "G722"}, "cannot be decoded"),
         ({"payload_type": 128}, "payload_type: takes 0 to 127"),
         ({"output": "encoded"}, "takes pcm or both"),
-        ({"wait_ms": -1.0}, "wait_ms: takes 0 or more"),
+        ({"wait_ms": -1.0}, "wait_ms: takes 0 to"),
         ({"wait_ms": float("nan")}, "wait_ms"),
         ({"sample_rate": 3999}, "4000 to 192000"),
     ],
@@ -247,3 +247,32 @@ def test_many_sources_take_bounded_memory() -> None:
 def test_impossible_arguments_are_refused(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(FormatError, match=words):
         RtpReceiver(**arguments)
+
+
+@pytest.mark.parametrize("payload_type", [8, 101])
+def test_what_is_missing_before_a_packet_without_audio_is_concealed(payload_type: int) -> None:
+    receiver, events = started()
+    events += receiver.receive(
+        packet(20, b"x" * 160, payload_type=payload_type), source=HERE, arrival_ms=200.0
+    )
+    events += receiver.poll(300.0)
+    for k in (21, 22):
+        events += receiver.receive(packet(k), source=HERE, arrival_ms=20.0 * k)
+    frames = [event for event in events if isinstance(event, Frame)]
+    assert len(frames) == 23
+    assert [frame.concealed for frame in frames].count(True) == 10
+    stats = receiver.stats["inbound"]
+    assert (stats.lost, stats.concealed_ms, stats.media_ms) == (10, 200.0, 240.0)
+
+
+@pytest.mark.parametrize("arrival_ms", [float("nan"), -1.0, 2.0**54])
+def test_an_impossible_arrival_changes_nothing(arrival_ms: float) -> None:
+    receiver, reference = RtpReceiver("PCMU"), RtpReceiver("PCMU")
+    for k in range(6):
+        with pytest.raises(ValueError, match="arrival_ms: takes 0 to"):
+            receiver.receive(packet(k), source=HERE, arrival_ms=arrival_ms)
+        events = receiver.receive(packet(k), source=HERE, arrival_ms=20.0 * k)
+        expected = reference.receive(packet(k), source=HERE, arrival_ms=20.0 * k)
+        assert [type(event) for event in events] == [type(event) for event in expected]
+        assert receiver.arrival_ms == reference.arrival_ms
+    assert receiver.stats == reference.stats

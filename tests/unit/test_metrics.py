@@ -81,3 +81,13 @@ def test_a_real_track() -> None:
 def test_what_is_no_label_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no label's name"):
         prometheus([({name: "x"}, {"inbound": Track(MediaFormat("PCMU", 8000)).stats})])
+
+
+def test_series_come_once() -> None:
+    track = {"inbound": Track(MediaFormat("PCMU", 8000)).stats}
+    with pytest.raises(ValueError, match="takes each once"):
+        prometheus([({"a": "1", "b": "2"}, track), ({"b": "2", "a": "1"}, track)])
+    with pytest.raises(ValueError, match="label 'track' is the track's"):
+        prometheus([({"track": "z"}, track)])
+    with pytest.raises(TypeError, match="label a: takes a str, not int"):
+        prometheus([({"a": 1}, track)])  # type: ignore[dict-item]

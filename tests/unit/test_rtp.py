@@ -107,3 +107,9 @@ def test_other_buffers() -> None:
             rtp.parse(wrong)  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             rtp.build(wrong, payload_type=0, sequence=0, timestamp=0, ssrc=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("extension", [(), (1,), [1], [1, b"1234"], (1, b"", b""), (1, 5), 1, (None, b"")])
+def test_what_is_no_extension(extension: object) -> None:
+    with pytest.raises(TypeError):
+        rtp.build(b"", payload_type=0, sequence=0, timestamp=0, ssrc=0, extension=extension)  # type: ignore[arg-type]

@@ -219,8 +219,8 @@ def test_any_numbers_are_taken(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"wait_ms": -1}, "wait_ms: takes 0 or more"),
-        ({"wait_ms": float("nan")}, "wait_ms: takes 0 or more"),
+        ({"wait_ms": -1}, "wait_ms: takes 0 to"),
+        ({"wait_ms": float("nan")}, "wait_ms: takes 0 to"),
         ({"rtp_clock_rate": 0}, "takes 1 to 192000 Hz, got 0"),
         ({"rtp_clock_rate": 192_001}, "takes 1 to 192000 Hz"),
         ({"output": "encoded"}, "takes pcm or both"),

@@ -13,7 +13,7 @@ from trunkline._native.cpu cimport selected_isa
 from trunkline._native.frame cimport Frame, FramePool, exact_int, new_frame
 from trunkline._native.opus cimport Library, loaded
 from trunkline._native.opus_packet cimport parse, tl_opus_packet
-from trunkline._native.track cimport Track, tl_codec_find, tl_track_stats, tl_track_stats_of
+from trunkline._native.track cimport Track, as_ms, tl_codec_find, tl_track_stats, tl_track_stats_of
 
 from trunkline.errors import ConcurrentUseError, FormatError, LocalProtocolError
 from trunkline.formats import MediaFormat, whole_samples
@@ -23,6 +23,7 @@ cdef enum:
     FRAME_MS_MAX = 120
     RATE_MAX = 48000
     CLOCK_RATE_MAX = 192000
+    OPUS_CLOCK_RATE = 48000  # RFC 7587 4.1
     SAMPLE_BYTES = 2
     POOL_BLOCKS = 16
 cdef double TIME_MS_MAX = <double> (<long long> 1 << 53)
@@ -51,10 +52,10 @@ cdef class JitterBuffer:
     """Put packets in as they come; get frames, in order and with what is missing concealed.
 
     `codec`: PCMU, PCMA, L16 (little-endian) or OPUS, at `sample_rate`, up to 48,000 Hz, in `channels`;
-    `clock_rate` of the timestamps, 1 to 192,000 Hz: the codec's for RTP (OPUS: 48,000), 1000 for
-    milliseconds; `frame_ms`, 1 to 120, of every frame. `profile`: "conversation", for what is played in
+    `clock_rate` of the timestamps, 1 to 192,000 Hz: None for the codec's in RTP (OPUS: 48,000, others:
+    `sample_rate`), 1000 for milliseconds; `frame_ms`, 1 to 120, of every frame. `profile`: "conversation", for what is played in
     real time, with `get` called every `frame_ms`; "transcribe", for what is pushed on as soon as it is
-    there, with `get` called until it returns None.
+    there, with `get` called until it returns None. The options of the other profile are refused.
 
     Packets are played in the order of their sequence numbers. What is missing is concealed; where the
     timestamps step ahead and the sequence numbers do not, nothing was sent (DTX), and that is noise.
@@ -69,7 +70,7 @@ cdef class JitterBuffer:
     where arrivals are unknown until three are there. Nothing is paced and nothing stretched. A gap over 10 s
     is not filled: the next frame's time says so.
 
-    All times are milliseconds of one clock of the caller's, whose zero does not matter. After the first
+    All times are milliseconds of one clock of the caller's, 0 to 2**53; it may have begun at any time. After the first
     packet nothing is allocated but the frames' own blocks, which are used again.
 
     >>> from trunkline import JitterBuffer
@@ -104,17 +105,23 @@ cdef class JitterBuffer:
     cdef readonly str profile
     cdef readonly str name
 
-    def __cinit__(self, codec="PCMU", *, sample_rate=8000, clock_rate=8000, channels=1, frame_ms=20,
-                  profile="conversation", loss_cost_ms=30.0, min_delay_ms=0.0, max_delay_ms=2000.0,
-                  wait_ms=60.0, str name not None="inbound"):
+    def __cinit__(self, codec="PCMU", *, sample_rate=8000, clock_rate=None, channels=1, frame_ms=20,
+                  profile="conversation", loss_cost_ms=None, min_delay_ms=None, max_delay_ms=None,
+                  wait_ms=None, str name not None="inbound"):
         if not isinstance(codec, str):
             raise TypeError(f"codec: takes a str, got {type(codec).__name__}")
         format = MediaFormat(codec.upper(), exact_int(sample_rate), exact_int(channels))
         if profile not in ("conversation", "transcribe"):
             raise FormatError(f"profile {profile!r}: takes conversation or transcribe")
+        delays = {"loss_cost_ms": loss_cost_ms, "min_delay_ms": min_delay_ms, "max_delay_ms": max_delay_ms}
+        for option, value in (delays if profile == "transcribe" else {"wait_ms": wait_ms}).items():
+            if value is not None:
+                raise FormatError(f"{option}: profile {profile} has none")
         self.codec = format.codec
         self.sample_rate = within(format.sample_rate, 1, RATE_MAX, "sample_rate")
         self.channels = format.channels
+        if clock_rate is None:
+            clock_rate = OPUS_CLOCK_RATE if self.codec == "OPUS" else self.sample_rate
         self.clock_rate = within(clock_rate, 1, CLOCK_RATE_MAX, "clock_rate")
         self.frame_ms = within(frame_ms, 1, FRAME_MS_MAX, "frame_ms")
         self.profile = profile
@@ -127,12 +134,13 @@ cdef class JitterBuffer:
         self.config.n_channels = self.channels
         self.config.clock_hz = self.clock_rate
         self.config.frame_samples = whole_samples(self.frame_ms, self.sample_rate, "frame")
-        self.config.cost_ms = milliseconds(loss_cost_ms, DELAY_MS_MAX, "loss_cost_ms")
-        self.config.min_delay_ms = milliseconds(min_delay_ms, MIN_DELAY_MS_MAX, "min_delay_ms")
-        self.config.max_delay_ms = milliseconds(max_delay_ms, DELAY_MS_MAX, "max_delay_ms")
-        self.wait_ms = milliseconds(wait_ms, TIME_MS_MAX, "wait_ms")
+        self.config.cost_ms = option_ms(loss_cost_ms, 30.0, DELAY_MS_MAX, "loss_cost_ms")
+        self.config.min_delay_ms = option_ms(min_delay_ms, 0.0, MIN_DELAY_MS_MAX, "min_delay_ms")
+        self.config.max_delay_ms = option_ms(max_delay_ms, 2000.0, DELAY_MS_MAX, "max_delay_ms")
+        self.wait_ms = option_ms(wait_ms, 60.0, TIME_MS_MAX, "wait_ms")
         if self.config.min_delay_ms > self.config.max_delay_ms:
-            raise FormatError(f"min_delay_ms {min_delay_ms}: above max_delay_ms {max_delay_ms}")
+            raise FormatError(f"min_delay_ms {self.config.min_delay_ms:g}: above max_delay_ms "
+                              f"{self.config.max_delay_ms:g}")
         if profile == "transcribe":
             self.state = NULL
             self.reset()
@@ -152,7 +160,7 @@ cdef class JitterBuffer:
 
     def __repr__(self):
         return (f"JitterBuffer({self.codec!r}, sample_rate={self.sample_rate}, clock_rate={self.clock_rate}, "
-                f"frame_ms={self.frame_ms})")
+                f"frame_ms={self.frame_ms}, profile={self.profile!r})")
 
     def put(self, payload, *, sequence, timestamp, arrival_ms=None, comfort_noise=False):
         """Take a packet in; return what became of it.
@@ -162,8 +170,9 @@ cdef class JitterBuffer:
         may be unknown in profile transcribe. `comfort_noise`: the payload is RFC 3389's (RTP's type 13), not
         the codec's; it lasts nothing, and says what the silence is like from there on.
 
-        "stored"; "late": its time has passed; "duplicate"; "discarded": longer than a second;
-        "suspended": its numbers jumped, and the next packet decides whether the stream goes on from there.
+        "stored"; "late": its time has passed; "duplicate"; "discarded": longer than a second, in profile
+        conversation; "suspended": its numbers jumped, and the next packet decides whether the stream goes on
+        from there. What is stored may still prove late, as in `stats`, when the sender's numbers begin anew.
         PacketError for what is no packet of Opus, ValueError for numbers out of range, TypeError for other
         buffers.
         """
@@ -246,7 +255,9 @@ cdef class JitterBuffer:
         return None if self.track is None else self.track.next_deadline_ms
 
     def flush(self):
-        """End the stream, in profile transcribe: `get` gives the rest, of which the last frame is shorter.
+        """Give up what is missing, in profile transcribe: `get` gives the rest, the last frame being shorter.
+
+        What is put after it goes on behind.
 
         LocalProtocolError in profile conversation, which goes on for as long as it is asked.
         """
@@ -396,8 +407,15 @@ cdef int within(object value, int least, int most, str what) except -1:
     return value
 
 
+cdef double option_ms(object value, double default, double most, str what) except? -1.0:
+    try:
+        return default if value is None else milliseconds(value, most, what)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+
+
 cdef inline double milliseconds(object value, double most, str what) except? -1.0:
-    cdef double ms = value
+    cdef double ms = as_ms(value, what)
     if not 0.0 <= ms <= most:
         raise ValueError(f"{what}: takes 0 to {most:.0f} ms, got {value}")
     return ms

@@ -83,7 +83,7 @@ def build(
     packet.n_extension_bytes = 0
     data = b""
     if extension is not None:
-        profile, data = extension[0], bytes(extension[1])
+        profile, data = profile_and_bytes(extension)
         packet.extension_profile = <uint16_t> number(profile, 0xFFFF, "extension profile")
         if len(data) % 4 or len(data) > 4 * TL_RTP_EXTENSION_WORDS_MAX:
             raise FormatError(f"extension of {len(data)} bytes: takes multiples of 4, up to 262,140")
@@ -96,6 +96,17 @@ def build(
         built = PyBytes_FromStringAndSize(NULL, tl_rtp_size(&packet))
         tl_rtp_build(&packet, PyBytes_AsString(built))
         return built
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef tuple profile_and_bytes(object extension):
+    cdef Py_buffer view
+    if not isinstance(extension, tuple) or len(extension) != 2:
+        raise TypeError("extension: takes the profile's number and its bytes, in a tuple")
+    acquire_bytes(extension[1], &view, "extension")
+    try:
+        return extension[0], PyBytes_FromStringAndSize(<const char *> view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
 

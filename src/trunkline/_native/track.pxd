@@ -152,5 +152,6 @@ cdef class Track:
 
 # For those who hold a state of C like a track's.
 cdef int enter(bint *busy) except -1
+cdef double as_ms(object value, str what) except? -1.0
 cdef const tl_codec *find_codec(str name) except NULL
 cdef void *allocate(size_t n_bytes) except NULL

@@ -100,9 +100,9 @@ cdef class Track:
         if config.codec.packets is not NULL:
             self.library = loaded()
             config.library = &self.library.table
-        config.wait_ms = wait_ms
+        config.wait_ms = as_ms(wait_ms, "wait_ms")
         if not 0.0 <= config.wait_ms <= TIME_MS_MAX:
-            raise FormatError(f"wait_ms: takes 0 or more, got {wait_ms}")
+            raise FormatError(f"wait_ms: takes 0 to 2**53 ms, got {wait_ms}")
         config.rtp_clock_hz = 0
         if rtp_clock_rate is not None:
             rtp_clock_rate = exact_int(rtp_clock_rate)
@@ -305,8 +305,18 @@ cdef double decibels(double energy, uint64_t n_samples):
     return 10.0 * log10(energy / n_samples / (FULL_SCALE * FULL_SCALE / 2.0)) if energy > 0.0 else -INFINITY
 
 
+# Of any number; what no double holds is infinite.
+cdef double as_ms(object value, str what) except? -1.0:
+    try:
+        return value
+    except OverflowError:
+        return INFINITY
+    except TypeError:
+        raise TypeError(f"{what}: takes a number of milliseconds, not {type(value).__name__}") from None
+
+
 cdef inline double milliseconds(object value, str what) except? -1.0:
-    cdef double ms = value
+    cdef double ms = as_ms(value, what)
     if not 0.0 <= ms <= TIME_MS_MAX:
         raise ValueError(f"{what}: takes 0 to 2**53 ms, got {value}")
     return ms

@@ -129,7 +129,16 @@ def _through_network(seconds: float, out: Path, seed: int, codec: CodecSpec, kin
     result = run_network_demo(out, sides, kind=kind, codec=codec, seed=seed)
     table = Table(box=None, pad_edge=False)
     table.add_column("track")
-    for heading in ("packets", "lost", "late", "concealed", "delay ms", "95 % within", "stretched ms"):
+    for heading in (
+        "packets",
+        "lost",
+        "late",
+        "twice",
+        "concealed",
+        "delay ms",
+        "95 %",
+        "stretched",
+    ):
         table.add_column(heading, justify="right")
     for track, heard in result.tracks.items():
         stats = heard.stats
@@ -139,10 +148,11 @@ def _through_network(seconds: float, out: Path, seed: int, codec: CodecSpec, kin
             f"{stats.packets_received:,}",
             f"{stats.packets_lost:,}",
             f"{stats.packets_late:,}",
+            f"{stats.packets_duplicate:,}",
             f"{100 * heard.concealed:.2f} %",
             f"{heard.delay_ms(0.5):.0f}",
             f"{heard.delay_ms(0.95):.0f}",
-            f"{1000 * stretched / codec.sample_rate:.0f}",
+            f"{1000 * stretched / codec.sample_rate:.0f} ms",
         )
     console.print(table)
     console.print(f"recording: {result.path}", highlight=False, soft_wrap=True)

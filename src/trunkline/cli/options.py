@@ -43,7 +43,7 @@ class NumberRange(click.FloatRange):
 def read_address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
     """Read HOST:PORT."""
     host, colon, port = value.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535 or not host.strip("[]"):
         raise click.BadParameter(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8765")
     return host.strip("[]"), int(port)
 

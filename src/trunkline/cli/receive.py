@@ -109,6 +109,8 @@ def receive(
     serving: Serving
     if rtp is not None:
         _refuse_beside_rtp("listen", "bearer_token", "cert", "key", "max_message_bytes")
+        if keep_opus and (codec is None or codec.name != "OPUS"):
+            raise click.UsageError("--keep-opus keeps what --codec OPUS brings")
         serving = partial(serve_rtp, host=host, port=port, codec=codec or "PCMU", **common)
     else:
         if codec is not None:

@@ -71,9 +71,12 @@ def delays(
             axes.plot(seconds, [delay_ms for _, delay_ms in points], color=shade, label=label, **style)
         axes.set_title(name, loc="left", fontsize=10, color=color)
         axes.set_ylabel("delay, ms")
-        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
+    highest = max(
+        (delay_ms for both in tracks.values() for points in both for _, delay_ms in points), default=1
+    )
+    rows[0].set_ylim(0, 1.05 * max(highest, 1))  # of all rows, which share it
     rows[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9, frameon=False)
     rows[-1].set_xlabel("seconds of the call")
     figure.savefig(path_png)

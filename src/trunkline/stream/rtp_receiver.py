@@ -26,6 +26,7 @@ STATIC_TYPES: Final = {"PCMU": (0,), "PCMA": (8,), "L16": (10, 11)}  # RFC 3551 
 DYNAMIC_TYPES: Final = range(96, 128)
 RTCP_TYPES: Final = range(64, 96)  # RFC 5761 4: what its packet types look like
 TRACK: Final = "inbound"
+TIME_MS_MAX: Final = 2**53
 
 
 class RtpStats(msgspec.Struct):
@@ -48,7 +49,8 @@ class RtpReceiver(Exclusive):
     Start, and these packets. Other addresses are strangers; another SSRC at our address takes over after
     four packets. Numbers that jump are followed when the next packet confirms them (RFC 3550 A.1), and
     the audio goes on. Silence that is not sent, and is announced by comfort noise of RFC 3389 (payload type
-    13) or not at all, is noise and no loss.
+    13) or not at all, is noise and no loss. Packets of other payload types, telephone-event among them, keep
+    their place in the sequence and bring nothing.
 
     >>> from trunkline import g711, rtp
     >>> from trunkline.stream import RtpReceiver
@@ -74,6 +76,8 @@ class RtpReceiver(Exclusive):
     ) -> None:
         super().__init__()
         spec = CodecSpec.parse(codec) if isinstance(codec, str) else codec
+        if not isinstance(spec, CodecSpec):
+            raise TypeError(f"codec: takes a CodecSpec or its text, not {type(codec).__name__}")
         if payload_type is not None and not 0 <= payload_type <= 127:
             raise FormatError(f"payload_type: takes 0 to 127, got {payload_type}")
         self._format = MediaFormat(spec.name, spec.sample_rate, channels)
@@ -126,10 +130,12 @@ class RtpReceiver(Exclusive):
 
         `arrival_ms`, of any clock that does not step; without it a missing packet is waited for until
         three later ones are there. What is no RTP of ours is counted and brings nothing.
-        LocalProtocolError after `close`.
+        LocalProtocolError after `close`, ValueError for an `arrival_ms` outside 0 to 2**53.
         """
         if self._closed:
             raise LocalProtocolError("receive after close")
+        if arrival_ms is not None and not 0 <= arrival_ms <= TIME_MS_MAX:
+            raise ValueError(f"arrival_ms: takes 0 to 2**53 ms, got {arrival_ms}")
         try:
             parsed = parse(packet)
         except PayloadError:
