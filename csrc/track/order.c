@@ -142,7 +142,8 @@ void tl_track_go_on(tl_track *track)
 tl_track_status tl_track_put(tl_track *track, const tl_track_packet *packet)
 {
     const size_t n_samples = tl_track_duration(track, packet);
-    if (n_samples == 0 && packet->n_bytes > 0 && track->config.codec->packets && !packet->comfort_noise)
+    if (n_samples == 0 && packet->n_bytes > 0 && track->config.codec && track->config.codec->packets
+        && !packet->comfort_noise)
         return TL_TRACK_INVALID;
     track->stats.packets++;
     track->stats.bytes += packet->n_bytes;

@@ -191,9 +191,9 @@ static void append_packet(tl_track *track, const uint8_t *packet, size_t n_bytes
 
 size_t tl_track_duration(const tl_track *track, const tl_track_packet *packet)
 {
-    const tl_packet_codec *packets = track->config.codec->packets;
-    if (packet->comfort_noise || packet->n_bytes == 0)
+    if (packet->comfort_noise || packet->n_bytes == 0 || !track->config.codec)
         return 0;
+    const tl_packet_codec *packets = track->config.codec->packets;
     return packets ? packets->duration(track->config.rate_hz, packet->payload, packet->n_bytes)
                    : packet->n_bytes / track->block_bytes;
 }
@@ -225,9 +225,26 @@ static void go_to_number(tl_track *track, int64_t sequence, int64_t skipped)
     track->last_sequence = sequence;
 }
 
+/* Pass a packet on. Late is what was overtaken; a lower number of a later time is numbering begun anew. */
+static tl_track_status pass_on(tl_track *track, const tl_track_packet *packet)
+{
+    const bool is_lower = packet->sequence != TL_TRACK_NO_SEQUENCE && packet->sequence <= track->last_sequence;
+    if (is_lower && packet->timestamp <= track->packet.timestamp)
+        return drop_late(track, packet->sequence);
+    const int64_t skipped = count_skipped(track, packet->sequence);
+    if (packet->sequence != TL_TRACK_NO_SEQUENCE)
+        go_to_number(track, packet->sequence, skipped);
+    track->stats.played++;
+    track->announced = true;
+    track->packet = *packet;
+    return TL_TRACK_LAID;
+}
+
 tl_track_status tl_track_begin(tl_track *track, const tl_track_packet *packet)
 {
     const int64_t sequence = packet->sequence;
+    if (!track->config.codec)
+        return pass_on(track, packet);
     if (track->config.rtp_clock_hz && sequence <= track->last_sequence)
         return drop_late(track, sequence);
     const size_t n_samples = tl_track_duration(track, packet);

@@ -12,11 +12,17 @@ static size_t aligned(size_t n_bytes)
     return (n_bytes + alignment - 1) / alignment * alignment;
 }
 
+/* Of a codec that is nobody's business here: as many as any has. */
+static uint32_t sample_bytes(const tl_track_config *config)
+{
+    return config->codec ? (uint32_t)config->codec->block_bytes : sizeof(int16_t);
+}
+
 /* The started frame, and what lies behind it: the resampler; the concealment, or the decoder and the PCM of one
  * packet; the slots of payloads that wait. */
 static size_t lay_out(const tl_track_config *config, tl_track *track)
 {
-    const tl_packet_codec *packets = config->codec->packets;
+    const tl_packet_codec *packets = config->codec ? config->codec->packets : NULL;
     size_t end = aligned(sizeof(tl_track)
                          + (size_t)config->frame_samples * config->n_channels * sizeof(int16_t));
     if (config->bank) {
@@ -28,14 +34,14 @@ static size_t lay_out(const tl_track_config *config, tl_track *track)
         track->pcm_offset = aligned(end + packets->decoder_size(config->library, config->n_channels));
         end = track->pcm_offset
               + (size_t)config->rate_hz / 1000 * PACKET_MS_MAX * config->n_channels * sizeof(int16_t);
-    } else if (config->rate_hz <= TL_PLC_MAX_HZ) {
+    } else if (config->codec && config->rate_hz <= TL_PLC_MAX_HZ) {
         track->plc_offset = end;
         end += tl_plc_size(config->rate_hz, config->n_channels);
     }
     track->slots_offset = end;
     if (config->wait_ms > 0.0 || config->rtp_clock_hz > 0)
         track->slot_bytes = packets ? SLOT_BYTES : config->rate_hz * SLOT_MS / 1000 * config->n_channels
-                                                   * (uint32_t)config->codec->block_bytes;
+                                                   * sample_bytes(config);
     return end + (size_t)(TL_TRACK_HELD_MAX + 1) * track->slot_bytes;
 }
 
@@ -61,13 +67,13 @@ tl_track *tl_track_init(void *mem, const tl_track_config *config)
         tl_resampler_init(tl_track_resampler(track), config->bank, config->isa, config->n_channels);
         track->delay_ms = tl_resample_delay(config->bank) * 1000.0 / config->frame_rate_hz;
     }
-    if (config->codec->packets)
+    if (config->codec && config->codec->packets)
         config->codec->packets->decoder_init(tl_track_decoder(track), config->library, config->rate_hz,
                                              config->n_channels);
     if (tl_track_plc(track))
         tl_plc_init(tl_track_plc(track), config->rate_hz, config->n_channels);
     track->config = *config;
-    track->block_bytes = (uint32_t)config->codec->block_bytes * config->n_channels;
+    track->block_bytes = sample_bytes(config) * config->n_channels;
     track->last_sequence = TL_TRACK_NO_SEQUENCE;
     return track;
 }

@@ -126,8 +126,8 @@ def test_payloads_come_before_their_frames_and_only_when_asked_for() -> None:
     assert events[1] == Payload("inbound", b"\xff" * 160, 0, 1)
     receiver = StreamReceiver()
     assert not [e for message in messages for e in receiver.receive(message) if isinstance(e, Payload)]
-    with pytest.raises(FormatError, match="takes pcm or both"):
-        StreamReceiver(output="encoded")
+    with pytest.raises(FormatError, match="takes pcm, both or encoded"):
+        StreamReceiver(output="frames")
 
 
 def test_a_corrupt_packet_is_an_error_and_the_stream_goes_on() -> None:

@@ -1,5 +1,6 @@
 """StreamReceiver against tests/reference/stream.py: what a valid stream becomes."""
 
+import json
 import threading
 from itertools import pairwise, zip_longest
 from typing import Any
@@ -20,6 +21,7 @@ from trunkline.stream import (
     Event,
     Frame,
     Mark,
+    Payload,
     Start,
     Stop,
     StreamReceiver,
@@ -360,3 +362,30 @@ def test_second_thread_is_refused() -> None:
         thread.join()
     assert len(result) == 1
     assert len(receiver.receive(platform.media(PACKET, 20, chunk=2))) == 1
+
+
+@pytest.mark.parametrize("encoding", ["audio/G722", "AMR-WB", "audio/opus"])
+def test_encoded_payloads_of_any_codec_are_passed_on(encoding: str) -> None:
+    platform, receiver = Platform(), StreamReceiver(output="encoded")
+    start = json.loads(platform.start(["inbound", "outbound"]))
+    start["start"]["mediaFormat"] |= {"encoding": encoding, "sampleRate": 16_000}
+    payloads = [bytes([k]) * (k * 700) for k in range(10)]
+    messages = [json.dumps(start)]
+    messages += [
+        platform.media(payload, 20 * k, track)
+        for k, payload in enumerate(payloads)
+        for track in ("inbound", "outbound")
+    ]
+    events = [event for message in [*messages, platform.stop()] for event in receiver.receive(message)]
+    assert isinstance(events[0], Start)
+    assert isinstance(events[-1], Stop)
+    for track in ("inbound", "outbound"):
+        assert [event for event in events if isinstance(event, Payload) and event.track == track] == [
+            Payload(track, payload, 20 * k, k + 1) for k, payload in enumerate(payloads)
+        ]
+    assert len(events) == 2 + 2 * len(payloads)
+
+
+def test_encoded_payloads_have_no_sample_rate() -> None:
+    with pytest.raises(FormatError, match="takes no sample_rate"):
+        StreamReceiver(output="encoded", sample_rate=16_000)

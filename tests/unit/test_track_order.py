@@ -223,7 +223,9 @@ def test_any_numbers_are_taken(
         ({"wait_ms": float("nan")}, "wait_ms: takes 0 to"),
         ({"rtp_clock_rate": 0}, "takes 1 to 192000 Hz, got 0"),
         ({"rtp_clock_rate": 192_001}, "takes 1 to 192000 Hz"),
-        ({"output": "encoded"}, "takes pcm or both"),
+        ({"output": "x"}, "takes pcm, both or encoded"),
+        ({"output": "encoded", "sample_rate": 16_000}, "takes no sample_rate"),
+        ({"output": "encoded", "rtp_clock_rate": 8000}, "no rtp_clock_rate"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], words: str) -> None:
@@ -240,3 +242,41 @@ def test_each_kind_of_push_has_its_tracks() -> None:
         Track(PCMU).push(b"x", timestamp_ms=0, arrival_ms=-1.0)
     with pytest.raises(ValueError, match="now_ms"):
         Track(PCMU).poll(float("nan"))
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    sizes=st.lists(st.integers(0, 1000), min_size=1, max_size=60),
+    wait_ms=st.sampled_from([0, 60]),
+    codec=st.sampled_from(["PCMU", "L16", "G722", "AMR-WB"]),
+)
+def test_encoded_payloads_come_once_each_untouched_and_in_order(
+    seed: int, sizes: list[int], wait_ms: int, codec: str
+) -> None:
+    chance = random.Random(seed)
+    sent = {k: chance.randbytes(n) for k, n in enumerate(sizes) if chance.random() < 0.9}
+    came = sorted((20 * k + chance.uniform(0, 59), k) for k in sent for _ in range(chance.choice([1, 1, 2])))
+    track = Track(MediaFormat(codec, 8000 if codec == "PCMU" else 16_000), wait_ms=wait_ms, output="encoded")
+    items: list[Item] = []
+    for now_ms, k in came:
+        items += track.poll(now_ms)
+        items += track.push(sent[k], timestamp_ms=20 * k, sequence=k, arrival_ms=now_ms)
+    items += track.flush()
+    numbers = [item.sequence for item in items]
+    assert numbers == sorted(set(numbers))
+    assert items == [Payload("inbound", sent[k], 20 * k, k) for k in numbers]
+    stats = track.stats
+    assert (stats.packets, stats.late) == (len(came), len(came) - len(items))
+    assert (stats.concealed_ms, stats.media_ms, stats.discontinuities) == (0, 0, 0)
+    if came and wait_ms:
+        kept = {k for k in sent if k >= came[0][1]}  # what comes before the first one is late
+        assert set(numbers) == kept
+        assert stats.lost == numbers[-1] - numbers[0] + 1 - len(numbers)
+
+
+def test_encoded_payloads_of_numbering_begun_anew() -> None:
+    track, items = Track(PCMU, output="encoded"), []
+    for sequence, timestamp_ms in [(7, 0), (8, 20), (8, 20), (1, 40), (2, 60), (1, 40), (None, 0)]:
+        items += track.push(b"x", timestamp_ms=timestamp_ms, sequence=sequence)
+    assert [item.sequence for item in items] == [7, 8, 1, 2, None]
+    assert track.stats.late == track.stats.duplicates == 2

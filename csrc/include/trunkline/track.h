@@ -52,6 +52,8 @@
 #define TL_TRACK_WAIT_PACKETS 3
 
 typedef struct tl_track_config {
+    /* NULL: payloads are passed on as they are, whatever codec's; there are packets, in order, and no frames. Then
+     * announces must be true, rtp_clock_hz 0 and bank NULL. */
     const tl_codec *codec;
     tl_isa isa;
     uint32_t rate_hz;       /* 4,000 to 192,000 */

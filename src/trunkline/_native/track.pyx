@@ -64,6 +64,9 @@ cdef class Track:
 
     `rtp_clock_rate`: of the timestamps of RTP, in Hz; then packets are pushed by `push_rtp`, and the first
     one's time is 0. `output="both"`: a Payload, as it came and in order, lies before its frames.
+    `output="encoded"`: there are Payloads and no frames, of any codec, not decoded and not looked into; a
+    sample_rate or an rtp_clock_rate is refused, what is missing is counted and leaves no trace but a step of
+    the timestamps.
     """
 
     def __cinit__(self, format, *, str name not None="inbound", frame_ms=20, sample_rate=None, wait_ms=0.0,
@@ -84,7 +87,14 @@ cdef class Track:
             self.bank = find_bank(format.sample_rate, exact_int(sample_rate), "voice")
 
         cdef tl_track_config config
-        config.codec = find_codec(format.codec)
+        if output not in ("pcm", "both", "encoded"):
+            raise FormatError(f"output {output!r}: takes pcm, both or encoded")
+        config.announces = output != "pcm"
+        config.codec = NULL
+        if output != "encoded":
+            config.codec = find_codec(format.codec)
+        elif sample_rate is not None or rtp_clock_rate is not None:
+            raise FormatError("output encoded: takes no sample_rate and no rtp_clock_rate")
         config.isa = selected_isa()
         config.rate_hz = <uint32_t> self.format_rate
         config.n_channels = <uint32_t> self.channels
@@ -97,7 +107,7 @@ cdef class Track:
             config.bank = self.bank.bank
         config.frame_rate_hz = <uint32_t> self.sample_rate
         config.library = NULL
-        if config.codec.packets is not NULL:
+        if config.codec is not NULL and config.codec.packets is not NULL:
             self.library = loaded()
             config.library = &self.library.table
         config.wait_ms = as_ms(wait_ms, "wait_ms")
@@ -110,9 +120,6 @@ cdef class Track:
                 raise FormatError(f"rtp_clock_rate: takes 1 to {CLOCK_RATE_MAX} Hz, got {rtp_clock_rate}")
             config.rtp_clock_hz = rtp_clock_rate
         self.is_rtp = config.rtp_clock_hz > 0
-        if output not in ("pcm", "both"):
-            raise FormatError(f"output {output!r}: takes pcm or both")
-        config.announces = output == "both"
         self.track = tl_track_init(allocate(tl_track_size(&config)), &config)
         cdef int block_bytes = tl_track_frame_samples(&config) * config.n_channels * SAMPLE_BYTES
         self.pool = FramePool(block_bytes, max(1, min(POOL_BLOCKS_MAX, POOL_BYTES_MAX // block_bytes)))

@@ -23,8 +23,9 @@ class StreamReceiver(MediaReader, Exclusive):
 
     Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
     their duration, 1 to 1,000 ms and a whole number of samples at the stream's rate and at theirs;
-    `output`, "pcm" or, to have each Payload as it came before its Frames, "both"; `dialect`, "signalwire" or
-    "twilio", None to tell it from the start message; `max_message_bytes`, what one message may have in UTF-8;
+    `output`, "pcm" or, to have each Payload as it came before its Frames, "both", or instead of Frames,
+    undecoded and of any codec, "encoded"; `dialect`, "signalwire" or "twilio", None to tell it from the start
+    message; `max_message_bytes`, what one message may have in UTF-8;
     `wait_ms`, how long a missing chunk is waited for once a later one is there, 0 to take them as they come.
 
     Whoever gives `arrival_ms` calls `poll` at `next_deadline_ms`; without it, a missing chunk is waited for

@@ -75,6 +75,8 @@ class RtpReceiver(Exclusive):
         call_id: str = "rtp",
     ) -> None:
         super().__init__()
+        if output == "encoded":
+            raise FormatError("output 'encoded': takes pcm or both")
         spec = CodecSpec.parse(codec) if isinstance(codec, str) else codec
         if not isinstance(spec, CodecSpec):
             raise TypeError(f"codec: takes a CodecSpec or its text, not {type(codec).__name__}")
