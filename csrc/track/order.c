@@ -150,7 +150,8 @@ tl_track_status tl_track_put(tl_track *track, const tl_track_packet *packet)
     track->order.now_ms = packet->arrival_ms;
     if (track->config.rtp_clock_hz)
         return tl_track_put_rtp(track, packet, n_samples);
-    tl_track_meter_packet(track, packet->arrival_ms, (double)packet->timestamp);
+    if (packet->timestamp != TL_TRACK_NO_TIMESTAMP)
+        tl_track_meter_packet(track, packet->arrival_ms, (double)packet->timestamp);
     return tl_track_order(track, packet);
 }
 

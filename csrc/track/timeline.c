@@ -110,8 +110,11 @@ static int64_t silence_in(const tl_track *track, int64_t gap, int64_t skipped, s
 /* Find the place of n_samples on the timeline. False when they are late. */
 static bool place(tl_track *track, size_t n_samples, int64_t skipped, int64_t timestamp_ms)
 {
+    const bool is_timed = timestamp_ms != TL_TRACK_NO_TIMESTAMP;
     if (!track->anchored)
-        tl_track_anchor(track, timestamp_ms);
+        tl_track_anchor(track, is_timed ? timestamp_ms : 0);
+    if (!is_timed)
+        return true;
 
     const bool follows = skipped == 0;
     const int64_t ahead = ahead_of_line(track, timestamp_ms);
@@ -260,6 +263,8 @@ tl_track_status tl_track_begin(tl_track *track, const tl_track_packet *packet)
     track->stats.played++;
     track->announced = track->config.announces;
     track->packet = *packet;
+    if (packet->timestamp == TL_TRACK_NO_TIMESTAMP)
+        track->packet.timestamp = (int64_t)tl_track_line_end_ms(track);
     if (packet->comfort_noise) {
         track->payload = packet->payload;
         track->noise_bytes = tl_track_plc(track) ? packet->n_bytes : 0;

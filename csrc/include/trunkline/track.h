@@ -41,6 +41,7 @@
 #include "trunkline/resample.h"
 
 #define TL_TRACK_NO_SEQUENCE (-1)
+#define TL_TRACK_NO_TIMESTAMP (-1)
 #define TL_TRACK_MAX_CHANNELS 8
 /* A gap is filled up to this length, and as long as all that is concealed stays within so many times
  * what was decoded, and an allowance: a few bytes must not become hours of audio. Any other gap is a
@@ -74,7 +75,9 @@ typedef struct tl_track_packet {
     const void *payload;
     size_t n_bytes;
     int64_t sequence;   /* from 0 on; TL_TRACK_NO_SEQUENCE, not in RTP, whose low 16 bits count */
-    int64_t timestamp;  /* ms, 0 to 2^53; RTP: its clock's ticks, whose low 32 bits count */
+    /* ms, 0 to 2^53, or where there are frames TL_TRACK_NO_TIMESTAMP: it lies behind all audio so far. RTP: its
+     * clock's ticks, whose low 32 bits count. */
+    int64_t timestamp;
     double arrival_ms;  /* of any one clock; NAN: unknown */
     bool comfort_noise; /* the payload is of RFC 3389: what level the silence has that follows */
 } tl_track_packet;

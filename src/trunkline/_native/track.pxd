@@ -19,6 +19,7 @@ cdef extern from "trunkline/codec.h" nogil:
 cdef extern from "trunkline/track.h" nogil:
     enum:
         TL_TRACK_NO_SEQUENCE
+        TL_TRACK_NO_TIMESTAMP
 
     ctypedef struct tl_track_config:
         const tl_codec *codec
@@ -130,6 +131,7 @@ cdef class Track:
     cdef tl_track *track
     cdef bint busy
     cdef bint is_rtp
+    cdef bint is_encoded
     cdef tl_track_status status  # of the last packet
     cdef int format_rate
     cdef int channels

@@ -36,7 +36,7 @@ class Track:
         self,
         payload: Buffer,
         *,
-        timestamp_ms: int,
+        timestamp_ms: int | None,
         sequence: int | None = None,
         arrival_ms: float | None = None,
     ) -> list[Frame | Discontinuity | Payload]: ...

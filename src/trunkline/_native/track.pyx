@@ -120,6 +120,7 @@ cdef class Track:
                 raise FormatError(f"rtp_clock_rate: takes 1 to {CLOCK_RATE_MAX} Hz, got {rtp_clock_rate}")
             config.rtp_clock_hz = rtp_clock_rate
         self.is_rtp = config.rtp_clock_hz > 0
+        self.is_encoded = config.codec is NULL
         self.track = tl_track_init(allocate(tl_track_size(&config)), &config)
         cdef int block_bytes = tl_track_frame_samples(&config) * config.n_channels * SAMPLE_BYTES
         self.pool = FramePool(block_bytes, max(1, min(POOL_BLOCKS_MAX, POOL_BYTES_MAX // block_bytes)))
@@ -161,14 +162,17 @@ cdef class Track:
 
         `payload`: a C-contiguous buffer of bytes, which is consumed whole: what makes no frame yet is
         kept, and an odd byte of L16 is carried over to the packet that continues the audio. An empty one
-        is counted and no more. `timestamp_ms` of its first sample, 0 to 2**53; `sequence` 0 to 2**63 - 1,
+        is counted and no more. `timestamp_ms` of its first sample, 0 to 2**53, or None where the stream has no
+        such times and all audio is gapless (not with output="encoded"); `sequence` 0 to 2**63 - 1,
         or None when the stream has no such numbers; `arrival_ms` 0 to 2**53, of any clock that does not
         step, None when it is not known. ValueError for numbers out of range, TypeError for other buffers,
         PayloadError for what is no Opus packet, ConcurrentUseError inside another push; the track is then
         as it was before.
         """
-        cdef int64_t at_ms = whole_number(timestamp_ms, TIMESTAMP_MS_MAX, "timestamp_ms")
+        cdef int64_t at_ms = TL_TRACK_NO_TIMESTAMP
         cdef int64_t number = TL_TRACK_NO_SEQUENCE
+        if timestamp_ms is not None or self.is_encoded:
+            at_ms = whole_number(timestamp_ms, TIMESTAMP_MS_MAX, "timestamp_ms")
         if sequence is not None:
             number = whole_number(sequence, INT64_MAX, "sequence")
         if self.is_rtp:

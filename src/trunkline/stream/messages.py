@@ -18,9 +18,11 @@ __all__ = [
     "Connected",
     "Dtmf",
     "Known",
+    "KnownOfEndpoint",
     "Mark",
     "Media",
     "Message",
+    "Reply",
     "Start",
     "Stop",
     "Unrecognised",
@@ -28,6 +30,7 @@ __all__ = [
     "check_text",
     "number",
     "parse",
+    "parse_of_endpoint",
 ]
 
 #: The tracks a stream can have, in the order of a recording's channels.
@@ -82,6 +85,16 @@ class Media(Message, tag="media", kw_only=True):
     media: MediaBody
 
 
+class ReplyBody(msgspec.Struct):
+    payload: str
+
+
+class Reply(Message, tag="media", kw_only=True):
+    """Media of an endpoint: what it says lies behind what it has said before."""
+
+    media: ReplyBody
+
+
 class DtmfBody(msgspec.Struct):
     digit: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]$")]
     duration: Count | None = None
@@ -113,21 +126,33 @@ class Unrecognised(msgspec.Struct):
 
 
 Known = Connected | Start | Media | Dtmf | Mark | Clear | Stop
-EVENTS: Final = frozenset(kind.__struct_config__.tag for kind in get_args(Known))
+KnownOfEndpoint = Reply | Dtmf | Mark | Clear
 
 _known: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Known)
+_known_of_endpoint: msgspec.json.Decoder[Any] = msgspec.json.Decoder(KnownOfEndpoint)
 _unrecognised = msgspec.json.Decoder(Unrecognised)
 
 
 def parse(message: "str | Buffer", max_bytes: int) -> Known | Unrecognised:
-    """Read one message of at most `max_bytes` of UTF-8; RemoteProtocolError when it is not one."""
+    """Read a message of a platform, at most `max_bytes` of UTF-8; RemoteProtocolError when it is not one."""
+    parsed: Known | Unrecognised = _parse(message, max_bytes, _known)
+    return parsed
+
+
+def parse_of_endpoint(message: "str | Buffer", max_bytes: int) -> KnownOfEndpoint | Unrecognised:
+    """Read a message of an endpoint; as `parse`."""
+    parsed: KnownOfEndpoint | Unrecognised = _parse(message, max_bytes, _known_of_endpoint)
+    return parsed
+
+
+def _parse(message: "str | Buffer", max_bytes: int, known: msgspec.json.Decoder[Any]) -> Any:
     data = _utf8(message, max_bytes)
     try:
         try:
-            parsed: Known = _known.decode(data)
+            parsed: Message = known.decode(data)
         except msgspec.ValidationError as error:
             other = _unrecognised.decode(data)
-            if other.event not in EVENTS:
+            if other.event not in _events(known.type):
                 return other
             raise RemoteProtocolError(f"{other.event} message: {_clipped(error)}") from None
     except msgspec.DecodeError as error:
@@ -137,6 +162,10 @@ def parse(message: "str | Buffer", max_bytes: int) -> Known | Unrecognised:
     if parsed.sequence_number is not None:
         number(parsed.sequence_number, "sequenceNumber")
     return parsed
+
+
+def _events(known: Any) -> frozenset[Any]:
+    return frozenset(kind.__struct_config__.tag for kind in get_args(known))
 
 
 def number(value: str | int, field: str) -> int:

@@ -7,7 +7,7 @@ from trunkline._native import base64
 from trunkline._native.media import MediaReader
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.exclusive import Exclusive, exclusive
-from trunkline.formats import MediaFormat
+from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.stream import dialects, messages
 from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Start, Stop, Unknown
 from trunkline.track import Track, TrackStats
@@ -27,6 +27,12 @@ class StreamReceiver(MediaReader, Exclusive):
     undecoded and of any codec, "encoded"; `dialect`, "signalwire" or "twilio", None to tell it from the start
     message; `max_message_bytes`, what one message may have in UTF-8;
     `wait_ms`, how long a missing chunk is waited for once a later one is there, 0 to take them as they come.
+
+    `role="platform"` reads what an endpoint sends back on a two-way stream: media, mark, clear, dtmf. It
+    takes the `format` that the platform announced, as in "PCMU" or "L16@24000h", and its `stream_id`, which
+    messages name or leave out; no dialect, no output="encoded". The audio is gapless, in Frames of the track
+    "outbound". Before a Mark comes all audio that was sent before it, in a frame that may be shorter; Cleared
+    drops what makes no whole frame yet; `close` brings the rest.
 
     Whoever gives `arrival_ms` calls `poll` at `next_deadline_ms`; without it, a missing chunk is waited for
     until three later ones are there.
@@ -54,8 +60,13 @@ class StreamReceiver(MediaReader, Exclusive):
         dialect: str | None = None,
         max_message_bytes: int = 65536,
         wait_ms: float = 60.0,
+        role: str = "endpoint",
+        format: CodecSpec | str | None = None,
+        stream_id: str | None = None,
     ) -> None:
         super().__init__()
+        if role not in ("endpoint", "platform"):
+            raise FormatError(f"role {role!r}: takes endpoint or platform")
         if max_message_bytes < 1:
             raise FormatError(f"messages of at most {max_message_bytes} bytes: takes 1 or more")
         if dialect is not None:
@@ -65,9 +76,17 @@ class StreamReceiver(MediaReader, Exclusive):
             Track, frame_ms=frame_ms, sample_rate=sample_rate, wait_ms=wait_ms, output=output
         )
         self._make_track(MediaFormat("PCMU", 8000))  # for its checks
+        self._reply: Track | None = None
+        self._stream_id = stream_id
+        if role == "platform":
+            if format is None or dialect is not None or output == "encoded":
+                raise FormatError("role platform: takes a format, no dialect and no output='encoded'")
+            self._reply = self._make_track(_media_format(format), name="outbound")
+        elif format is not None or stream_id is not None:
+            raise FormatError("role endpoint: the start message says format and stream_id")
         self._dialect = dialect
         self._max_message_bytes = max_message_bytes
-        self._tracks: dict[str, Track] = {}
+        self._tracks: dict[str, Track] = {} if self._reply is None else {"outbound": self._reply}
         self._start: Start | None = None
         self._stopped = False
         self._closed = False
@@ -107,6 +126,8 @@ class StreamReceiver(MediaReader, Exclusive):
     def _receive(self, message: "str | Buffer", arrival_ms: float | None) -> list[Event]:
         if self._closed:
             raise LocalProtocolError("receive after close")
+        if self._reply is not None:
+            return self._on_reply(message, self._reply)
         parsed = messages.parse(message, self._max_message_bytes)
         if self._stopped:
             raise RemoteProtocolError("message after stop")
@@ -121,6 +142,23 @@ class StreamReceiver(MediaReader, Exclusive):
         self._closed = True
         self.close_media()
         return rest
+
+    def _on_reply(self, message: "str | Buffer", track: Track) -> list[Event]:
+        parsed = messages.parse_of_endpoint(message, self._max_message_bytes)
+        if isinstance(parsed, messages.Unrecognised):
+            self._unknown_events += 1
+            return [Unknown(parsed.event)]
+        if self._stream_id is not None:
+            _check_stream_id(parsed.stream_sid, self._stream_id)
+        match parsed:
+            case messages.Reply(media=body):
+                return [*track.push(base64.decode(body.payload), timestamp_ms=None)]
+            case messages.Mark(mark=mark):
+                return [*track.flush(), Mark(mark.name)]
+            case messages.Dtmf(dtmf=dtmf):
+                return [Dtmf(dtmf.digit, dtmf.duration, dtmf.track)]
+        track.flush()
+        return [Cleared()]
 
     def _on_media(self, message: messages.Media, arrival_ms: float | None) -> list[Event]:
         start = self._started("media", message.stream_sid)
@@ -175,7 +213,7 @@ class StreamReceiver(MediaReader, Exclusive):
             dialect=self._dialect or dialects.detect(message),
             sample_rate=self._sample_rate,
         )
-        _check_stream_id(message.stream_sid, start)
+        _check_stream_id(message.stream_sid, stream_id)
         # A codec that we cannot decode is refused now, even when no track is declared.
         made = {name: self._new_track(name, start) for name in tracks or messages.TRACKS}
         self.open_media(start.stream_id, self._max_message_bytes, self._in_use.locked)
@@ -187,7 +225,7 @@ class StreamReceiver(MediaReader, Exclusive):
     def _started(self, event: str, stream_id: str | None) -> Start:
         if self._start is None:
             raise RemoteProtocolError(f"{event} message before start")
-        _check_stream_id(stream_id, self._start)
+        _check_stream_id(stream_id, self._start.stream_id)
         return self._start
 
     def _undeclared(self, name: str, start: Start) -> Track:
@@ -208,6 +246,11 @@ class StreamReceiver(MediaReader, Exclusive):
         return [event for track in self._tracks.values() for event in track.flush()]
 
 
-def _check_stream_id(stream_id: str | None, start: Start) -> None:
-    if stream_id is not None and stream_id != start.stream_id:
-        raise RemoteProtocolError(f"streamSid {stream_id[:64]!r} in stream {start.stream_id[:64]!r}")
+def _media_format(format: CodecSpec | str) -> MediaFormat:
+    spec = CodecSpec.parse(format) if isinstance(format, str) else format
+    return MediaFormat(spec.name, spec.sample_rate)
+
+
+def _check_stream_id(stream_id: str | None, ours: str) -> None:
+    if stream_id is not None and stream_id != ours:
+        raise RemoteProtocolError(f"streamSid {stream_id[:64]!r} in stream {ours[:64]!r}")
