@@ -161,3 +161,21 @@ bool tl_media_scan(const char *text, size_t n_chars, tl_media *media)
     *media = (tl_media){.chunk = -1};
     return take_object(&c, take_message_field, media, &seen) && c.at == c.end && (seen & needed) == needed;
 }
+
+size_t tl_media_depth(const char *text, size_t n_chars)
+{
+    size_t depth = 0, deepest = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < n_chars; i++) {
+        const char character = text[i];
+        if (character == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += character == '\\'; /* what it escapes is no end */
+        else if (character == '{' || character == '[')
+            deepest = ++depth > deepest ? depth : deepest;
+        else if ((character == '}' || character == ']') && depth > 0)
+            depth--;
+    }
+    return deepest;
+}

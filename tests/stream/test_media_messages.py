@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.reference.stream import Platform
-from trunkline._native.media import scan
+from trunkline._native.media import depth, scan
 from trunkline.errors import TrunklineError
 from trunkline.frame import Frame
-from trunkline.stream import Event, StreamReceiver
+from trunkline.stream import Event, StreamReceiver, StreamSender, Unknown, messages
 
 Texts = st.SearchStrategy[str]
 SPACES = [["", "", " ", "\n", "\t \r\n"]] * 15 + [["", "", "", "", "\f", "\0"]]
@@ -144,18 +146,18 @@ def outcome(receive: Any, message: str | bytes) -> object:
 
 
 @given(
-    messages=st.lists(media_messages, min_size=1, max_size=4),
+    texts=st.lists(media_messages, min_size=1, max_size=4),
     tracks=st.sampled_from([["inbound"], ["inbound", "outbound"], []]),
     as_bytes=st.booleans(),
 )
 @example(
-    messages=['{"event":"media","media":{"track":"","timestamp":"0","payload":""}}'],
+    texts=['{"event":"media","media":{"track":"","timestamp":"0","payload":""}}'],
     tracks=[],
     as_bytes=False,
 )
-def test_it_is_what_the_parser_makes_of_it(messages: list[str], tracks: list[str], as_bytes: bool) -> None:
+def test_it_is_what_the_parser_makes_of_it(texts: list[str], tracks: list[str], as_bytes: bool) -> None:
     fast, slow = started(tracks), started(tracks)
-    for text in messages:
+    for text in texts:
         message = text.encode() if as_bytes else text
         assert outcome(fast.receive, message) == outcome(slow._receive, message)
     assert fast.stats == slow.stats
@@ -217,3 +219,106 @@ def test_large_nonsense_is_passed_over_in_one_pass(text: str) -> None:
     assert scan(text) is None
     with pytest.raises(TrunklineError):
         started(["inbound"]).receive(text)
+
+
+def refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def number_of(value: object) -> int:
+    """A number of the wire, by its rules."""
+    if isinstance(value, str) and 1 <= len(value) <= 16 and set(value) <= set("0123456789"):
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= 2**53:
+        raise ValueError(value)
+    return value
+
+
+def text_or_none(value: object) -> str | None:
+    if not isinstance(value, str | None):
+        raise ValueError(value)
+    return value
+
+
+def reference(text: str) -> tuple[object, ...] | None:
+    """What the standard library's parser makes of a media message; None: it is refused."""
+    try:
+        message = json.loads(text, parse_constant=refuse)
+        body = message["media"]
+        payload, track = body["payload"], body["track"]
+        if message["event"] != "media" or not isinstance(payload, str) or not isinstance(track, str):
+            return None
+        if message.get("sequenceNumber") is not None:
+            number_of(message["sequenceNumber"])
+        chunk = None if body.get("chunk") is None else number_of(body["chunk"])
+        return text_or_none(message.get("streamSid")), track, number_of(body["timestamp"]), chunk, payload
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@given(media_messages)
+def test_the_parser_takes_what_the_standard_library_takes(text: str) -> None:
+    try:
+        message = messages.parse(text, 65536)
+        assert isinstance(message, messages.Media)
+        body = message.media
+        chunk = None if body.chunk is None else messages.number(body.chunk, "chunk")
+        found = (
+            message.stream_sid,
+            body.track,
+            messages.number(body.timestamp, "timestamp"),
+            chunk,
+            body.payload,
+        )
+    except (TrunklineError, AssertionError):  # another event is no media
+        assert reference(text) is None
+    else:
+        assert found == reference(text)
+
+
+@given(
+    st.recursive(
+        st.text('x[]{}\\"') | st.none(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text("a{["), inner),
+    )
+)
+def test_depth_is_that_of_the_values(value: Any) -> None:
+    def deep(value: Any) -> int:
+        if not isinstance(value, list | dict):
+            return 0
+        inner = value.values() if isinstance(value, dict) else value
+        return 1 + max(map(deep, inner), default=0)
+
+    assert depth(json.dumps(value).encode()) == deep(value)
+
+
+def test_64_deep_and_a_million_keys_are_taken() -> None:
+    receiver = StreamReceiver(max_message_bytes=2**25)
+    assert receiver.receive('{"event":"new","x":' + "[" * 63 + "]" * 63 + "}") == [Unknown("new")]
+    keys = ",".join(f'"k{k}":{k}' for k in range(10**6))
+    assert receiver.receive(f'{{{keys},"event":"new"}}') == [Unknown("new")]
+    receiver.receive(Platform().start())
+    platform = Platform()
+    message = platform.media(bytes(160), 0)
+    assert len(receiver.receive(f"{{{keys},{message[1:]}")) == 1
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="takes /proc, which tells what memory a process has"
+)
+def test_a_million_messages_take_no_memory() -> None:
+    sender = StreamSender("PCMU")
+    receiver = StreamReceiver()
+    for message in sender.start():
+        receiver.receive(message)
+    pcm = bytes(2 * 1600)
+
+    def pass_on(n: int) -> int:
+        for _ in range(n // 10):
+            for message in sender.media(pcm):
+                receiver.receive(message)
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before_bytes = pass_on(50_000)
+    assert pass_on(1_000_000) - before_bytes < 1 << 19
+    assert receiver.stats["inbound"].packets == 1_050_000

@@ -32,6 +32,9 @@ typedef struct tl_media {
  * False: it is not recognised, and media is unspecified. */
 bool tl_media_scan(const char *text, size_t n_chars, tl_media *media);
 
+/* How deep objects and lists lie in each other in a text, 0 for none; more than it says when it is no JSON. */
+size_t tl_media_depth(const char *text, size_t n_chars);
+
 /* A message to be written: its text before, between and behind the sequence number, the chunk, the timestamp and the
  * payload. */
 #define TL_MEDIA_PARTS 5

@@ -8,6 +8,7 @@ from trunkline._native.track import Track
 from trunkline.buffers import AnyBuffer, Buffer
 
 def scan(text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...
+def depth(text: bytes) -> int: ...
 
 @disjoint_base
 class MediaReader:

@@ -24,6 +24,7 @@ cdef extern from "trunkline/media.h" nogil:
         int64_t chunk
 
     bint tl_media_scan(const char *text, size_t n_chars, tl_media *media)
+    size_t tl_media_depth(const char *text, size_t n_chars)
 
     enum:
         TL_MEDIA_PARTS
@@ -54,6 +55,11 @@ def scan(str text not None):
         None if media.chunk < 0 else media.chunk,
         text_of(media.payload),
     )
+
+
+def depth(bytes text not None):
+    """Say how deep objects and lists lie in each other in a message: 0 for none."""
+    return tl_media_depth(PyBytes_AsString(text), <size_t> PyBytes_Size(text))
 
 
 cdef class MediaReader:

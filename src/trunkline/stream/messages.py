@@ -1,12 +1,14 @@
 """The JSON messages of a media stream, read strictly: what comes in is hostile until it is checked.
 
-Fields that are not named here are ignored; of a key that comes twice, the last counts.
+Fields that are not named here are ignored, whatever they hold; of a key that comes twice, the last counts.
+Objects and lists lie at most 64 deep in each other.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 import msgspec
 
+from trunkline._native.media import depth
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
 #: The tracks a stream can have, in the order of a recording's channels.
 TRACKS: Final = ("inbound", "outbound")
 
+DEPTH_MAX: Final = 64
 NUMBER_MAX: Final = 2**53  # above it JSON readers that use doubles disagree
 DIGITS: Final = frozenset("0123456789*#ABCD")
 ERROR_CHARS_MAX: Final = 200
@@ -147,6 +150,10 @@ def parse_of_endpoint(message: "str | Buffer", max_bytes: int) -> KnownOfEndpoin
 
 def _parse(message: "str | Buffer", max_bytes: int, known: msgspec.json.Decoder[Any]) -> Any:
     data = _utf8(message, max_bytes)
+    if (deep := depth(data)) > DEPTH_MAX:
+        raise RemoteProtocolError(
+            f"message of {len(data)} bytes: nested {deep} deep, takes at most {DEPTH_MAX}"
+        )
     try:
         try:
             parsed: Message = known.decode(data)
@@ -157,8 +164,6 @@ def _parse(message: "str | Buffer", max_bytes: int, known: msgspec.json.Decoder[
             raise RemoteProtocolError(f"{other.event} message: {_clipped(error)}") from None
     except msgspec.DecodeError as error:
         raise RemoteProtocolError(f"message of {len(data)} bytes: {_clipped(error)}") from None
-    except RecursionError:
-        raise RemoteProtocolError(f"message of {len(data)} bytes: nested too deeply") from None
     if parsed.sequence_number is not None:
         number(parsed.sequence_number, "sequenceNumber")
     return parsed
