@@ -36,10 +36,10 @@ static char *write_number(char *to, uint64_t number)
 size_t tl_media_write(const tl_media_template *template, tl_isa isa, const uint64_t numbers[NUMBERS],
                       const void *payload, size_t n_bytes, char *text)
 {
-    char *at = text;
+    char *at = write_part(text, template->parts[0]);
     for (size_t i = 0; i < NUMBERS; i++)
-        at = write_number(write_part(at, template->parts[i]), numbers[i]);
-    at = write_part(at, template->parts[NUMBERS]);
+        if (template->parts[i + 1].begin)
+            at = write_part(write_number(at, numbers[i]), template->parts[i + 1]);
     tl_base64_encode(isa, payload, n_bytes, at);
     at = write_part(at + tl_base64_encoded_size(n_bytes), template->parts[NUMBERS + 1]);
     return (size_t)(at - text);

@@ -64,7 +64,7 @@ def test_deadlines_do_not_drift_with_lateness(pauses: list[float], begin: float)
         count += len(playout.due(now))
         assert playout.next_deadline_ms == begin + count * 20
         assert begin + (count - 1) * 20 <= now < begin + count * 20
-    assert playout.played_ms == count * 20
+    assert playout.sent_ms == count * 20
     assert playout.queued_ms == 60_000 - count * 20
 
 
@@ -75,26 +75,26 @@ def test_each_packet_leaves_at_its_deadline() -> None:
     assert said(playout.due(529.999)) == []
     assert run(playout, 10_000) == [(530, "i2"), (560, "i3"), (590, "i4")]
     assert playout.next_deadline_ms is None
-    assert (playout.queued_ms, playout.played_ms) == (0, 120)
+    assert (playout.queued_ms, playout.sent_ms) == (0, 120)
 
 
 def test_pcm_of_another_rate_has_the_same_deadlines() -> None:
     sender = StreamSender("PCMU", sample_rate=48000)
     sender.start()
-    playout = Playout(sender)
+    playout = Playout(sender, lead_ms=0)
     playout.play(bytes(2 * 48 * 50))
     assert said(playout.due(500)) == ["i1"]
-    assert (playout.queued_ms, playout.played_ms) == (30, 20)
+    assert (playout.queued_ms, playout.sent_ms) == (30, 20)
     playout.finish()
     # The rest, 10 ms and what the filter holds, is one short packet.
     assert run(playout, 1000) == [(520, "i2"), (540, "i3"), (560, "stop")]
-    assert playout.played_ms == 50
+    assert playout.sent_ms == 50
 
 
 def raised(codec: str = "L16@8000h@20i") -> tuple[Playout, StreamSender]:
     sender = StreamSender(codec, sample_rate=16000)
     sender.start()
-    return Playout(sender), sender
+    return Playout(sender, lead_ms=0), sender
 
 
 def audio(messages: list[bytes]) -> bytes:
@@ -152,7 +152,7 @@ def test_clear_drops_what_the_filter_holds() -> None:
 def test_the_encoder_holds_an_end_too() -> None:
     sender = StreamSender("OPUS@16000h@20i")
     sender.start()
-    playout = Playout(sender)
+    playout = Playout(sender, lead_ms=0)
     assert sender.delay_ms == 6.5
     playout.play(tone(0.04, 1000, sample_rate=16000))
     playout.mark("m")
@@ -213,7 +213,7 @@ def test_tracks_share_their_deadlines() -> None:
     playout.play(pcm(40), "outbound")
     assert said(playout.due(0)) == ["i1", "o1"]
     assert run(playout, 100) == [(20, "i2"), (20, "o2"), (40, "i3")]
-    assert playout.played_ms == 60
+    assert playout.sent_ms == 60
 
 
 def test_what_waits_behind_audio() -> None:
@@ -251,7 +251,7 @@ def test_mark_within_a_packet() -> None:
     playout.play(pcm(25))
     playout.mark("not filled up")
     assert run(playout, 1000) == [(20, "i2"), (40, "filled up"), (40, "i3"), (60, "not filled up")]
-    assert playout.played_ms == 55
+    assert playout.sent_ms == 55
 
 
 @given(st.lists(st.integers(0, 700), max_size=12), st.integers(0, 100))
@@ -278,7 +278,7 @@ def test_every_sample_is_sent_once(lengths: list[int], lead_ms: int) -> None:
     assert got == expected
     assert receiver.ended
     assert [text for text in said(messages) if text.isdigit()] == [str(i) for i in range(0, len(lengths), 3)]
-    assert playout.played_ms == len(expected) / 8
+    assert playout.sent_ms == len(expected) / 8
 
 
 def test_clear() -> None:
@@ -330,7 +330,7 @@ def test_out_of_order() -> None:
     assert said(playout.due(0)) == ["stop"]
 
     sender = StreamSender("PCMU")
-    playout = Playout(sender)
+    playout = Playout(sender, lead_ms=0)
     playout.play(pcm(40))
     with pytest.raises(LocalProtocolError, match="before start"):
         playout.due(0)

@@ -36,7 +36,7 @@ bool tl_media_scan(const char *text, size_t n_chars, tl_media *media);
 size_t tl_media_depth(const char *text, size_t n_chars);
 
 /* A message to be written: its text before, between and behind the sequence number, the chunk, the timestamp and the
- * payload. */
+ * payload. A part of NULL leaves out itself and the number before it. */
 #define TL_MEDIA_PARTS 5
 typedef struct tl_media_template {
     tl_media_text parts[TL_MEDIA_PARTS];

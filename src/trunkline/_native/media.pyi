@@ -24,7 +24,12 @@ class MediaReader:
 @final
 class MediaWriter:
     def __new__(
-        cls, packetizer: Packetizer, ptime_ms: int, units: int, count_bytes: bool, parts: Iterable[bytes]
+        cls,
+        packetizer: Packetizer,
+        ptime_ms: int,
+        units: int,
+        count_bytes: bool,
+        parts: Iterable[bytes | None],
     ) -> MediaWriter: ...
     @property
     def packetizer(self) -> Packetizer: ...

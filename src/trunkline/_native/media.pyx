@@ -159,7 +159,8 @@ cdef class MediaWriter:
     """Write the media messages of one track: PCM into its packetizer, each payload into a message.
 
     `ptime_ms` of a payload that has `units` of what `count_bytes` says: bytes, or itself. `parts`: the text
-    of a message before, between and behind its sequence number, chunk, timestamp and payload, in UTF-8.
+    of a message before, between and behind its sequence number, chunk, timestamp and payload, in UTF-8; a
+    part of None leaves out itself and the number before it.
     """
 
     cdef readonly object packetizer
@@ -180,8 +181,11 @@ cdef class MediaWriter:
         self.count_bytes = count_bytes
         self.parts = parts
         for i in range(TL_MEDIA_PARTS):
-            self.template.parts[i].begin = PyBytes_AsString(parts[i])
-            self.template.parts[i].n_chars = <size_t> PyBytes_Size(parts[i])
+            self.template.parts[i].begin = NULL
+            self.template.parts[i].n_chars = 0
+            if parts[i] is not None or i in (0, TL_MEDIA_PARTS - 1):
+                self.template.parts[i].begin = PyBytes_AsString(parts[i])
+                self.template.parts[i].n_chars = <size_t> PyBytes_Size(parts[i])
         self.isa = selected_isa()
 
     def push(self, pcm, uint64_t sequence):

@@ -9,7 +9,7 @@ from trunkline.errors import FormatError
 from trunkline.formats import STREAM_RATE_MAX, MediaFormat
 from trunkline.stream import messages
 
-__all__ = ["DIALECTS", "SignalWire", "Twilio", "check_dialect", "detect", "media_format"]
+__all__ = ["DIALECTS", "Endpoint", "SignalWire", "Twilio", "check_dialect", "detect", "media_format"]
 
 STREAM_CHANNELS_MAX: Final = 2  # of a track; a start message allocates by these numbers
 
@@ -55,7 +55,7 @@ class SignalWire:
         }
         return self._message({"event": "start", "sequenceNumber": str(sequence), "start": body})
 
-    def media(self, track: str) -> tuple[bytes, ...]:
+    def media(self, track: str) -> tuple[bytes | None, ...]:
         """Give the text of a media message around its sequence number, chunk, timestamp and payload."""
         return (
             b'{"event":"media","sequenceNumber":"',
@@ -95,6 +95,24 @@ class Twilio(SignalWire):
     def stop(self, sequence: int) -> bytes:
         body = {key: self._ids[key] for key in ("accountSid", "callSid") if key in self._ids}
         return self._message({"event": "stop", "sequenceNumber": str(sequence), "stop": body})
+
+
+class Endpoint(SignalWire):
+    """The other end of a two-way stream, which no platform has in a dialect of its own."""
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(stream_id, "", None)
+        self._end = b',"streamSid":%b}' % _json(stream_id)
+
+    def media(self, track: str) -> tuple[bytes | None, ...]:
+        begin = b'{"event":"media","streamSid":%b,"media":{"payload":"' % _json(self._ids["streamSid"])
+        return begin, None, None, None, b'"}}'
+
+    def dtmf(self, sequence: int, digit: str, duration_ms: int, track: str) -> bytes:
+        return self._message({"event": "dtmf", "dtmf": {"digit": digit, "duration": duration_ms}})
+
+    def clear(self) -> bytes:
+        return self._message({"event": "clear"})
 
 
 DIALECTS: Final[dict[str, type[SignalWire]]] = {"signalwire": SignalWire, "twilio": Twilio}

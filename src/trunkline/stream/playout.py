@@ -4,13 +4,16 @@ import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import whole_samples
 from trunkline.stream.messages import check_digit, check_text
 from trunkline.stream.sender import StreamSender
+
+LEAD_MS: Final = 200.0
+MARKS_MAX: Final = 1024  # that are awaited; the oldest are given up
 
 if TYPE_CHECKING:
     from trunkline.buffers import AnyBuffer, Buffer
@@ -23,13 +26,23 @@ class _Behind(NamedTuple):
 
     sent_bytes: dict[str, int]
     make: Callable[[], list[bytes]]
+    mark: str | None  # its name
+
+
+class _SentMark(NamedTuple):
+    """A mark that has not come back yet."""
+
+    name: str
+    end_ms: float | None  # of the audio before it; None: a clear brings it back
+    due_ms: float
 
 
 class Playout(Exclusive):
     """Pace a StreamSender in real time. It has no clock: the caller says what time it is.
 
     Parameters: `sender`, which must have been started before audio is due and from then on belongs to
-    the Playout; `lead_ms`, how long before its deadline a message is given out, 0 or more.
+    the Playout; `lead_ms`, how long before its deadline a message is given out, 0 or more: so much audio lies
+    at the other end, against the network's jitter and ours.
 
     Times are milliseconds of any monotonic clock. The first packet is due at the first `due` after its
     `play`, packet k exactly k * ptime later: being late never moves a deadline, it makes the next call
@@ -40,16 +53,20 @@ class Playout(Exclusive):
     has come by then, it is taken to end there: the last packet is sent shorter, and what the sender still
     holds of it (`StreamSender.delay_ms`) with it or in a packet of its own. `clear` drops that too.
 
+    With an endpoint's sender, on a two-way stream, `clear` is told to the platform, which drops what it has
+    not played: the next `due` begins with that one message, and then come the marks that were queued. Give
+    `marked` the marks that the platform sends back; `played_ms` is what was heard.
+
     >>> from trunkline.stream import Playout, StreamSender
     >>> sender = StreamSender("PCMU")
     >>> begin = sender.start()
-    >>> playout = Playout(sender)
+    >>> playout = Playout(sender, lead_ms=0)
     >>> playout.play(bytes(2 * 320))
     >>> [len(playout.due(now_ms)) for now_ms in (1000, 1019, 1020)]
     [1, 0, 1]
     """
 
-    def __init__(self, sender: StreamSender, *, lead_ms: float = 0) -> None:
+    def __init__(self, sender: StreamSender, *, lead_ms: float = LEAD_MS) -> None:
         super().__init__()
         if not 0 <= lead_ms < math.inf:
             raise FormatError(f"lead of {lead_ms} ms: takes 0 or more")
@@ -65,10 +82,17 @@ class Playout(Exclusive):
         self._packets_since_anchor = 0
         self._was_dry = True  # nothing was left to send at the end of the last `due`
         self._finished = False
+        self._at_once: list[bytes] = []
+        self._sent_marks: deque[_SentMark] = deque(maxlen=MARKS_MAX)
+        self._latency_ms = 0.0  # from a mark's deadline to its coming back, as last seen
+        self._heard_ms = 0.0
+        self._unheard_ms = 0.0  # was sent, and dropped by the other end
 
     @property
     def next_deadline_ms(self) -> float | None:
         """When `due` should be called next: -inf for at once, None while there is nothing to send."""
+        if self._at_once:
+            return -math.inf
         if not self._behind and not self._has_packet():
             return None
         return self._deadline_ms() - self._lead_ms
@@ -79,9 +103,18 @@ class Playout(Exclusive):
         return self._duration_ms(max(map(len, self._queues.values())))
 
     @property
-    def played_ms(self) -> float:
+    def sent_ms(self) -> float:
         """Audio that `due` has given out, on the track that has most."""
         return self._duration_ms(max(self._sent_bytes.values()))
+
+    @property
+    def played_ms(self) -> float:
+        """Audio that has been heard, as of the last `due` or `marked`: what is behind its deadline.
+
+        The deadlines are shifted by what the last mark took to come back. What lies before a mark that came
+        back was heard; what a `clear` dropped was not, and counts no more.
+        """
+        return self._heard_ms
 
     @exclusive
     def play(self, pcm: "Buffer", track: str | None = None) -> None:
@@ -100,7 +133,25 @@ class Playout(Exclusive):
         """Queue a mark behind the audio of all tracks."""
         self._check_live("mark")
         check_text(name)
-        self._queue_behind(partial(self._sender.mark, name))
+        self._queue_behind(partial(self._sender.mark, name), name)
+
+    @exclusive
+    def marked(self, name: str, now_ms: float) -> None:
+        """Take a mark that came back: all audio before it has been heard. Others' marks are passed over.
+
+        One that was pending when a `clear` was sent comes back because of that, and tells nothing.
+        """
+        self._check_time(now_ms)
+        passed = next((k for k, mark in enumerate(self._sent_marks) if mark.name == name), None)
+        if passed is None:
+            return
+        mark = self._sent_marks[passed]
+        for _ in range(passed + 1):
+            self._sent_marks.popleft()
+        if mark.end_ms is not None:
+            self._latency_ms = max(0.0, now_ms - mark.due_ms)
+            self._heard_ms = max(self._heard_ms, mark.end_ms)
+        self._hear(now_ms)
 
     @exclusive
     def dtmf(self, digit: str) -> None:
@@ -118,27 +169,36 @@ class Playout(Exclusive):
 
     @exclusive
     def clear(self) -> float:
-        """Drop the queued audio and return how many ms that was; what waited behind it waits no more."""
+        """Drop the queued audio and return how many ms that was; what waited behind it waits no more.
+
+        An endpoint's sender tells the platform, in the one message that `due` gives next.
+        """
         dropped_ms = self.queued_ms
         for track, queue in self._queues.items():
             queue.clear()
             self._sender.discard(track)
         self._unended.clear()
-        self._behind = deque(_Behind({}, waiting.make) for waiting in self._behind)
+        self._behind = deque(waiting._replace(sent_bytes={}) for waiting in self._behind)
         self._was_dry = True
+        if self._sender.role == "endpoint":
+            self._at_once = self._sender.clear()
+            self._anchor_ms = -math.inf  # what comes next is heard at once
+            self._packets_since_anchor = 0
+            self._unheard_ms = self.sent_ms - self._heard_ms
+            self._sent_marks = deque((mark._replace(end_ms=None) for mark in self._sent_marks), MARKS_MAX)
         return dropped_ms
 
     @exclusive
     def due(self, now_ms: float) -> list[bytes]:
         """Give every message whose deadline is at or before `now_ms + lead_ms`, in the order to send."""
-        if not math.isfinite(now_ms):
-            raise ValueError(f"now_ms {now_ms}: takes a finite number of milliseconds")
+        self._check_time(now_ms)
+        self._hear(now_ms)
+        messages, self._at_once = self._at_once, []
         if self._was_dry and self._has_packet() and now_ms > self._deadline_ms():
             self._anchor_ms = now_ms
             self._packets_since_anchor = 0
-        messages: list[bytes] = []
         while (next_ms := self.next_deadline_ms) is not None and next_ms <= now_ms:
-            messages += self._release()
+            messages += self._release(now_ms)
             messages += self._send_packets()
         self._was_dry = not self._has_packet()
         return messages
@@ -146,15 +206,25 @@ class Playout(Exclusive):
     def _deadline_ms(self) -> float:
         return self._anchor_ms + self._packets_since_anchor * self._sender.format.ptime_ms
 
-    def _release(self) -> list[bytes]:
+    def _hear(self, now_ms: float) -> None:
+        """Find out what has been heard by now."""
+        waits_ms = self._deadline_ms() + self._latency_ms - now_ms
+        arrived_ms = self.sent_ms - self._unheard_ms
+        self._heard_ms = max(self._heard_ms, arrived_ms - max(0.0, waits_ms))
+
+    def _release(self, now_ms: float) -> list[bytes]:
         """Make the messages that wait for nothing any more."""
         messages: list[bytes] = []
         while self._behind and all(
             self._sent_bytes[track] >= n_bytes and not self._is_ending(track)
             for track, n_bytes in self._behind[0].sent_bytes.items()
         ):
-            messages += self._behind[0].make()
-            self._behind.popleft()
+            waiting = self._behind.popleft()
+            messages += waiting.make()
+            if waiting.mark is not None and self._sender.role == "endpoint":
+                end_ms = self.sent_ms - self._unheard_ms if waiting.sent_bytes else None
+                due_ms = max(now_ms, self._deadline_ms())
+                self._sent_marks.append(_SentMark(waiting.mark, end_ms, due_ms))
         return messages
 
     def _send_packets(self) -> list[bytes]:
@@ -191,9 +261,13 @@ class Playout(Exclusive):
     def _has_packet(self) -> bool:
         return any(self._next_packet_bytes(track) or self._is_ending(track) for track in self._queues)
 
-    def _queue_behind(self, make: Callable[[], list[bytes]]) -> None:
+    def _queue_behind(self, make: Callable[[], list[bytes]], mark: str | None = None) -> None:
         sent_bytes = {track: self._sent_bytes[track] + len(queue) for track, queue in self._queues.items()}
-        self._behind.append(_Behind(sent_bytes, make))
+        self._behind.append(_Behind(sent_bytes, make, mark))
+
+    def _check_time(self, now_ms: float) -> None:
+        if not math.isfinite(now_ms):
+            raise ValueError(f"now_ms {now_ms}: takes a finite number of milliseconds")
 
     def _check_live(self, what: str) -> None:
         if self._finished:

@@ -19,13 +19,16 @@ __all__ = ["StreamSender"]
 
 
 class StreamSender(Exclusive):
-    """Write one media stream as a platform does; every message is UTF-8 JSON, to be sent as text.
+    """Write one media stream; every message is UTF-8 JSON, to be sent as text.
 
     Parameters: `format`, the codec as in "PCMA", "L16@24000h@40i" or "OPUS@16000h"; `sample_rate` of the
     PCM that `media` is given, None for the codec's own: another, 4,000 to 192,000 Hz with a whole number of
     samples a packet, is resampled in quality "voice"; `dialect`, "signalwire" or "twilio"; `tracks`, which of
     "inbound" and "outbound" it has; ids are made up where they are None; `encoder`, for OPUS, an opus.Encoder
     of the codec's rate whose settings (bitrate, FEC, DTX) each track is to have.
+
+    `role="platform"` begins a stream and declares its tracks. `role="endpoint"` answers on a two-way stream:
+    it takes the stream's id and its format, has the one track "outbound" and no `start`, and says `clear`.
 
     Raises FormatError for arguments that are unknown or that we cannot encode, LocalProtocolError for a
     call that the other end would have to refuse, such as media before start.
@@ -45,15 +48,26 @@ class StreamSender(Exclusive):
         *,
         sample_rate: int | None = None,
         dialect: str = "signalwire",
-        tracks: Sequence[str] = ("inbound",),
+        tracks: Sequence[str] | None = None,
         stream_id: str | None = None,
         call_id: str | None = None,
         account_id: str | None = None,
         custom_parameters: Mapping[str, str] | None = None,
         encoder: "Encoder | None" = None,
+        role: str = "platform",
     ) -> None:
         super().__init__()
         dialects.check_dialect(dialect)
+        if role not in ("platform", "endpoint"):
+            raise FormatError(f"role {role!r}: takes platform or endpoint")
+        if role == "endpoint" and (
+            stream_id is None or tracks is not None or custom_parameters or account_id
+        ):
+            raise FormatError(
+                "role endpoint: takes a stream_id, and no tracks, account_id or custom_parameters"
+            )
+        if tracks is None:
+            tracks = ("inbound",) if role == "platform" else ("outbound",)
         if not tracks or not set(tracks) <= set(messages.TRACKS) or len(set(tracks)) < len(tracks):
             raise FormatError(f"tracks {tracks!r}: takes inbound, outbound or both")
         self._format = CodecSpec.parse(format) if isinstance(format, str) else format
@@ -65,7 +79,10 @@ class StreamSender(Exclusive):
         self._custom_parameters = dict(custom_parameters or {})
         messages.check_text(self._stream_id, self._call_id, account_id or "")
         messages.check_text(*self._custom_parameters, *self._custom_parameters.values())
-        self._writer = dialects.DIALECTS[dialect](self._stream_id, self._call_id, account_id)
+        self._endpoint = dialects.Endpoint(self._stream_id) if role == "endpoint" else None
+        self._writer = self._endpoint or dialects.DIALECTS[dialect](
+            self._stream_id, self._call_id, account_id
+        )
         self._tracks = {
             name: _writer_of(
                 Packetizer(self._format, sample_rate=self._sample_rate, encoder=encoder),
@@ -75,7 +92,7 @@ class StreamSender(Exclusive):
         }
         whole_samples(self._format.ptime_ms, self._sample_rate, "ptime")
         self._sequence = 0
-        self._started = False
+        self._started = role == "endpoint"
         self._stopped = False
 
     @property
@@ -104,6 +121,11 @@ class StreamSender(Exclusive):
         return self._dialect
 
     @property
+    def role(self) -> str:
+        """ "platform" or "endpoint"."""
+        return "platform" if self._endpoint is None else "endpoint"
+
+    @property
     def stream_id(self) -> str:
         """The stream's id (`streamSid`)."""
         return self._stream_id
@@ -121,6 +143,8 @@ class StreamSender(Exclusive):
     @exclusive
     def start(self) -> list[bytes]:
         """Begin the stream: the messages "connected" and "start"."""
+        if self._endpoint is not None:
+            raise LocalProtocolError("start: a platform begins the stream, an endpoint answers")
         if self._started:
             raise LocalProtocolError("start: the stream has been started already")
         self._started = True
@@ -166,12 +190,22 @@ class StreamSender(Exclusive):
         return [self._writer.mark(name)]
 
     @exclusive
+    def clear(self) -> list[bytes]:
+        """Let the platform drop what it has not played yet, and forget what is in no message yet."""
+        self._check_live("clear")
+        if self._endpoint is None:
+            raise LocalProtocolError("clear: an endpoint says it to a platform")
+        for outgoing in self._tracks.values():
+            outgoing.packetizer.reset()
+        return [self._endpoint.clear()]
+
+    @exclusive
     def stop(self) -> list[bytes]:
-        """End the stream: what the tracks still hold, as shorter packets, and the message "stop"."""
+        """End the stream: what the tracks still hold, as shorter packets; a platform's message "stop"."""
         self._check_live("stop")
         rests = [message for outgoing in self._tracks.values() for message in self._flush(outgoing)]
         self._stopped = True
-        return [*rests, self._writer.stop(self._next())]
+        return rests if self._endpoint is not None else [*rests, self._writer.stop(self._next())]
 
     def _check_live(self, what: str) -> None:
         if not self._started:
@@ -197,7 +231,7 @@ class StreamSender(Exclusive):
         return self._sequence
 
 
-def _writer_of(packetizer: Packetizer, parts: tuple[bytes, ...]) -> MediaWriter:
+def _writer_of(packetizer: Packetizer, parts: tuple[bytes | None, ...]) -> MediaWriter:
     """Make a track's writer: a payload of ptime has so many bytes, but packets of Opus are not cut."""
     codec = packetizer.codec
     is_cut = codec.name != "OPUS"
