@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import (
     FormatError,
@@ -16,18 +16,23 @@ from trunkline.errors import (
 )
 from trunkline.extras import needs_extra
 from trunkline.net.event_stream import EventStream
-from trunkline.stream import StreamReceiver
+from trunkline.net.playback import Playback
+from trunkline.stream import Mark, StreamReceiver
 
 with needs_extra("server"):
     from aiohttp import WSCloseCode, WSMsgType, web
 
-__all__ = ["CLOSE_TIMEOUT_S", "Call", "CloseCode", "StreamSocket", "peer_of"]
+if TYPE_CHECKING:
+    from trunkline.buffers import Buffer
+
+__all__ = ["CLOSE_TIMEOUT_S", "MAX_QUEUED_S", "Call", "CloseCode", "StreamSocket", "peer_of"]
 
 _log = logging.getLogger(__name__)
 
 REASON_BYTES_MAX: Final = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two are the code
 CLOSE_TIMEOUT_S: Final = 2.0  # how long a peer may take to answer our close frame
 HEARTBEAT_S: Final = 20.0
+MAX_QUEUED_S: Final = 30.0
 MESSAGES_A_TURN: Final = 16  # of one call, before the others have theirs
 
 
@@ -75,18 +80,73 @@ class Call(EventStream):
     the last two cases the frames that were still held back come first, and `error` says what happened. A
     packet that is none of Opus is left out, as if it were lost.
 
+    On a two-way stream the other end plays what `play` is given: mono s16 at the rate of the frames. A `mark`
+    comes back as a Mark once the audio before it has been heard. Go on iterating while you play.
+
     `peer` is the address of the other end.
     """
 
     _receiver: StreamReceiver
 
-    def __init__(self, socket: StreamSocket, transport: asyncio.Transport, receiver: StreamReceiver) -> None:
+    def __init__(
+        self,
+        socket: StreamSocket,
+        transport: asyncio.Transport,
+        receiver: StreamReceiver,
+        max_queued_s: float = MAX_QUEUED_S,
+    ) -> None:
         super().__init__(peer_of(transport), receiver)
+        self._max_queued_ms = max_queued_s * 1000
+        self._playback: Playback | None = None
         self._socket = socket
         self._transport = transport
         self._hung_up: str | None = None
         self._left_out = False
         self._taken_in_turn = 0
+
+    async def play(self, pcm: "Buffer") -> None:
+        """Queue audio behind what is queued; wait for room while that is more than `max_queued_s`.
+
+        LocalProtocolError once the call has ended, FormatError where the stream's codec is not encoded here.
+        """
+        await self._live_playback("play").play(pcm)
+
+    def mark(self, name: str) -> None:
+        """Queue a mark behind the audio."""
+        self._live_playback("mark").mark(name)
+
+    def clear(self) -> float:
+        """Silence the other end, in one message: drop all audio that was not heard; return the ms not sent.
+
+        Marks that were queued come back at once.
+        """
+        return self._live_playback("clear").clear()
+
+    @property
+    def queued_ms(self) -> float:
+        """Audio that waits for its time to be sent."""
+        return 0.0 if self._playback is None else self._playback.queued_ms
+
+    @property
+    def played_ms(self) -> float:
+        """Audio that the other end has heard, to within the network's delay (`Playout.played_ms`)."""
+        return 0.0 if self._playback is None else self._playback.played_ms
+
+    async def wait_played(self) -> None:
+        """Wait until everything that was queued has been heard or cleared, or the call has ended."""
+        if self._playback is not None:
+            await self._playback.wait()
+
+    def _live_playback(self, what: str) -> Playback:
+        if self._over or (self._playback is not None and self._playback.is_over):
+            raise LocalProtocolError(f"{what} on a call that has ended")
+        if self._playback is None:
+            self._playback = Playback(self._socket, self.start, self._max_queued_ms)
+        return self._playback
+
+    async def _stop_playback(self) -> None:
+        if self._playback is not None:
+            await self._playback.stop()
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Hang up. An iteration that is under way ends after the frames that were received."""
@@ -162,6 +222,10 @@ class Call(EventStream):
             await self._fail(error, CloseCode.UNSUPPORTED)
         else:
             self._events.extend(events)
+            if self._playback is not None:
+                for event in events:
+                    if isinstance(event, Mark):
+                        self._playback.marked(event.name)
             if self._receiver.ended:
                 self._over = True
 

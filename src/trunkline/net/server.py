@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
+from trunkline.errors import FormatError
 from trunkline.extras import needs_extra
 from trunkline.net.bearer import authorization, is_authorized
-from trunkline.net.call import CLOSE_TIMEOUT_S, Call, CloseCode, StreamSocket, peer_of
+from trunkline.net.call import CLOSE_TIMEOUT_S, MAX_QUEUED_S, Call, CloseCode, StreamSocket, peer_of
 from trunkline.stream import StreamReceiver
 
 with needs_extra("server"):
@@ -42,6 +43,7 @@ async def serve(
     output: str = "pcm",
     max_message_bytes: int = 65536,
     n_calls: int | None = None,
+    max_queued_s: float = MAX_QUEUED_S,
 ) -> AsyncIterator["Server"]:
     """Listen, and run `handler(call)` for every media stream that arrives.
 
@@ -50,6 +52,7 @@ async def serve(
     raises, that call is closed with 1011 and logged, the others go on. `port` 0 takes a free one; frames
     last `frame_ms` and have `sample_rate`, None for the stream's own; `output` is a StreamReceiver's; a
     longer message than `max_message_bytes` is refused with 1009 before it is read.
+    `max_queued_s` of audio may wait in a call before its `play` waits for room.
     Once `n_calls` have been taken, further upgrades are refused with 503. What is refused is logged with
     the peer's address.
 
@@ -66,8 +69,10 @@ async def serve(
         output=output,
         max_message_bytes=max_message_bytes,
     )
+    if not max_queued_s >= 0:
+        raise FormatError(f"max_queued_s of {max_queued_s}: takes 0 or more")
     make_receiver()  # what it refuses is refused now, not call by call
-    server = Server(handler, path, bearer_token, make_receiver, max_message_bytes, n_calls)
+    server = Server(handler, path, bearer_token, make_receiver, max_message_bytes, n_calls, max_queued_s)
     await server._listen(host, port, ssl)
     try:
         yield server
@@ -86,12 +91,14 @@ class Server:
         make_receiver: Callable[[], StreamReceiver],
         max_message_bytes: int,
         n_calls: int | None,
+        max_queued_s: float,
     ) -> None:
         self._handler = handler
         self._path = path
         self._authorization = None if bearer_token is None else authorization(bearer_token)
         self._make_receiver = make_receiver
         self._max_message_bytes = max_message_bytes
+        self._max_queued_s = max_queued_s
         self._places = math.inf if n_calls is None else n_calls  # calls that may still come
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
@@ -151,7 +158,7 @@ class Server:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the peer has gone")
-        call = Call(socket, transport, self._make_receiver())
+        call = Call(socket, transport, self._make_receiver(), self._max_queued_s)
         self._places -= 1
         try:
             await socket.prepare(request)
@@ -176,6 +183,8 @@ class Server:
             await call.close(CloseCode.INTERNAL_ERROR, "internal error")
         else:
             await call.close()
+        finally:
+            await call._stop_playback()
 
     def _is_authorized(self, request: web.Request) -> bool:
         given = request.headers.get("Authorization", "")

@@ -109,7 +109,7 @@ class Playout(Exclusive):
 
     @property
     def played_ms(self) -> float:
-        """Audio that has been heard, as of the last `due` or `marked`: what is behind its deadline.
+        """Audio that has been heard, as of the last `due`, `marked` or `hear`: what is behind its deadline.
 
         The deadlines are shifted by what the last mark took to come back. What lies before a mark that came
         back was heard; what a `clear` dropped was not, and counts no more.
@@ -166,6 +166,13 @@ class Playout(Exclusive):
         self._check_live("finish")
         self._finished = True
         self._queue_behind(self._sender.stop)
+
+    @exclusive
+    def hear(self, now_ms: float) -> float:
+        """Say what time it is; return how much is still to be heard, in ms: what is queued and on its way."""
+        self._check_time(now_ms)
+        self._hear(now_ms)
+        return self.queued_ms + self.sent_ms - self._unheard_ms - self._heard_ms
 
     @exclusive
     def clear(self) -> float:

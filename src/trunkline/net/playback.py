@@ -1,0 +1,128 @@
+"""Playback: what an endpoint says on its call, paced by the loop's clock into the socket."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from trunkline.errors import FormatError
+from trunkline.extras import needs_extra
+from trunkline.formats import CodecSpec
+from trunkline.stream import Playout, Start, StreamSender
+
+with needs_extra("server"):
+    from aiohttp import WSMsgType, web
+
+if TYPE_CHECKING:
+    from trunkline.buffers import Buffer
+
+__all__ = ["Playback"]
+
+PTIME_MS: Final = 20
+TICK_MS: Final = 0.01  # more than a clock's rounding, which must not make a sleep of nothing
+
+_log = logging.getLogger(__name__)
+
+
+class Playback:
+    """A Playout and the task that sends what is due, from the first audio to `stop`."""
+
+    def __init__(self, socket: web.WebSocketResponse, start: Start, max_queued_ms: float) -> None:
+        audio = start.media_format
+        if audio.channels != 1:
+            raise FormatError(f"play on a stream of {audio.channels} channels: takes one")
+        sender = StreamSender(
+            CodecSpec(audio.codec, audio.sample_rate, PTIME_MS),
+            sample_rate=start.sample_rate,
+            role="endpoint",
+            stream_id=start.stream_id,
+        )
+        self._socket = socket
+        self._playout = Playout(sender)
+        self._max_queued_ms = max_queued_ms
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()  # there is something to send
+        self._sent = asyncio.Condition()
+        self._task = asyncio.create_task(self._send())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self._task.done()
+
+    @property
+    def queued_ms(self) -> float:
+        """Audio that has not been sent."""
+        return self._playout.queued_ms
+
+    @property
+    def played_ms(self) -> float:
+        """Audio that has been heard."""
+        self._playout.hear(self._now_ms())
+        return self._playout.played_ms
+
+    async def play(self, pcm: "Buffer") -> None:
+        """Queue audio, once there is room; nothing when the call ends before."""
+        async with self._sent:
+            await self._sent.wait_for(lambda: self.is_over or self._playout.queued_ms <= self._max_queued_ms)
+        self._playout.play(pcm)
+        self._changed.set()
+
+    def mark(self, name: str) -> None:
+        """Queue a mark."""
+        self._playout.mark(name)
+        self._changed.set()
+
+    def marked(self, name: str) -> None:
+        """Take a mark that came back."""
+        self._playout.marked(name, self._now_ms())
+
+    def clear(self) -> float:
+        """Drop what is queued, and have the platform drop what it was sent."""
+        self._playout.hear(self._now_ms())
+        dropped_ms = self._playout.clear()
+        self._changed.set()
+        return dropped_ms
+
+    async def wait(self) -> None:
+        """Wait until everything has been heard or cleared, or nothing can be sent any more."""
+        async with self._sent:
+            while not self.is_over and (left_ms := self._playout.hear(self._now_ms())) > TICK_MS:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left_ms / 1000):
+                        await self._sent.wait()
+
+    async def stop(self) -> None:
+        """End it, whatever is queued."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        async with self._sent:
+            self._sent.notify_all()
+
+    async def _send(self) -> None:
+        try:
+            while True:
+                self._changed.clear()
+                for message in self._playout.due(self._now_ms()):
+                    await self._socket.send_frame(message, WSMsgType.TEXT)
+                async with self._sent:
+                    self._sent.notify_all()
+                await self._sleep()
+        except ConnectionError as lost:  # who reads the call says so, too
+            _log.debug("playback ended: %s", lost)
+        except Exception:
+            _log.exception("playback failed")
+        finally:
+            async with self._sent:
+                self._sent.notify_all()
+
+    async def _sleep(self) -> None:
+        """Wait for the next deadline, or for something to happen."""
+        due_ms = self._playout.next_deadline_ms
+        left_s = None if due_ms is None else max(TICK_MS, due_ms - self._now_ms()) / 1000
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                await self._changed.wait()
+
+    def _now_ms(self) -> float:
+        return self._loop.time() * 1000
