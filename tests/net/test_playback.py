@@ -161,6 +161,21 @@ def test_play_waits_for_room() -> None:
     assert pcm_of(platform.got) == AS_HEARD * 20
 
 
+def test_what_waits_for_room_is_cleared_too() -> None:
+    async def handler(call: Call) -> None:
+        await call.play(SPEECH)
+        waiting = asyncio.create_task(call.play(SPEECH))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        call.clear()
+        await waiting
+        assert call.queued_ms == 0
+        await call.wait_played()
+
+    platform = run_in_virtual_time(call(handler, nothing, max_queued_s=1.0))
+    assert platform.got[-1] == Cleared()
+
+
 @pytest.mark.parametrize("format", ["PCMU", "PCMA", "L16@16000h"])
 def test_pcm_has_the_rate_of_the_frames(format: str) -> None:
     async def handler(call: Call) -> None:

@@ -41,6 +41,7 @@ class Playback:
         self._playout = Playout(sender)
         self._max_queued_ms = max_queued_ms
         self._loop = asyncio.get_running_loop()
+        self._n_clears = 0
         self._changed = asyncio.Event()  # there is something to send
         self._sent = asyncio.Condition()
         self._task = asyncio.create_task(self._send())
@@ -62,10 +63,12 @@ class Playback:
         return self._playout.played_ms
 
     async def play(self, pcm: "Buffer") -> None:
-        """Queue audio, once there is room; nothing when the call ends before."""
+        """Queue audio, once there is room; what waits when the call ends, or a `clear` comes, is dropped."""
+        n_clears = self._n_clears
         async with self._sent:
             await self._sent.wait_for(lambda: self.is_over or self._playout.queued_ms <= self._max_queued_ms)
-        self._playout.play(pcm)
+        if self._n_clears == n_clears and not self.is_over:
+            self._playout.play(pcm)
         self._changed.set()
 
     def mark(self, name: str) -> None:
@@ -80,6 +83,7 @@ class Playback:
     def clear(self) -> float:
         """Drop what is queued, and have the platform drop what it was sent."""
         self._playout.hear(self._now_ms())
+        self._n_clears += 1
         dropped_ms = self._playout.clear()
         self._changed.set()
         return dropped_ms
