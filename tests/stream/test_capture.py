@@ -30,7 +30,7 @@ MESSAGES = st.lists(
 
 def reference(lines: bytes) -> list[CapturedMessage]:
     """Read a capture that is right, with the standard library."""
-    header, *rest = [json.loads(line) for line in lines.decode().splitlines() if line]
+    header, *rest = [json.loads(line) for line in lines.decode().split("\n") if line]
     assert header == {"format": "trunkline-capture", "version": 1}
     read = []
     for fields in rest:
@@ -56,7 +56,7 @@ def test_everything_comes_back(
             expected.append((pytest.approx(now_ms - begin_ms, abs=0.001), raw, binary))
     read = list(read_capture(path, on_torn=pytest.fail))
     assert read == expected
-    assert read == reference(path.read_bytes().replace(b"\r", b""))
+    assert read == reference(path.read_bytes())
 
 
 def test_text_is_kept_as_text(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_longest_message_of_any_byte_fits_its_line(tmp_path: Path, byte: byt
 
 
 MALFORMED = {
-    "empty": (b"", "1: no capture|no capture of trunkline: begins with b''"),
+    "empty": (b"", "no capture of trunkline: begins with b''"),
     "a WAV file": (b"RIFF\x24\0\0\0WAVE", "no capture of trunkline: begins with b'RIFF"),
     "messages alone": (b'{"ms":0,"text":""}\n', "no capture of trunkline"),
     "another format": (b'{"format":"pcap","version":1}\n', "no capture of trunkline"),

@@ -8,11 +8,13 @@ import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from trunkline.extras import needs_extra
 from trunkline.net.bearer import authorization, is_authorized
 from trunkline.net.call import CLOSE_TIMEOUT_S, Call, CloseCode, StreamSocket, peer_of
+from trunkline.net.capture import CallCapture, check_capture
 from trunkline.stream import StreamReceiver
 
 with needs_extra("server"):
@@ -42,6 +44,7 @@ async def serve(
     output: str = "pcm",
     max_message_bytes: int = 65536,
     n_calls: int | None = None,
+    capture: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator["Server"]:
     """Listen, and run `handler(call)` for every media stream that arrives.
 
@@ -52,6 +55,11 @@ async def serve(
     longer message than `max_message_bytes` is refused with 1009 before it is read.
     Once `n_calls` have been taken, further upgrades are refused with 503. What is refused is logged with
     the peer's address.
+
+    `capture`, a path such as "call.jsonl", keeps the messages of each call as they came, up to the one that
+    ends it: in that file, or, where it exists, in "call-2.jsonl", "call-3.jsonl" ... A message longer than
+    `max_message_bytes`, here 1 MiB at most, is not read and so not kept. A disk that is full ends the capture
+    and not the call.
 
     On leaving the block every call ends as if its connection were lost, and its handler may finish.
 
@@ -67,7 +75,10 @@ async def serve(
         max_message_bytes=max_message_bytes,
     )
     make_receiver()  # what it refuses is refused now, not call by call
-    server = Server(handler, path, bearer_token, make_receiver, max_message_bytes, n_calls)
+    capture_path = None if capture is None else Path(capture)
+    if capture_path is not None:
+        check_capture(capture_path, max_message_bytes)
+    server = Server(handler, path, bearer_token, make_receiver, max_message_bytes, n_calls, capture_path)
     await server._listen(host, port, ssl)
     try:
         yield server
@@ -86,12 +97,14 @@ class Server:
         make_receiver: Callable[[], StreamReceiver],
         max_message_bytes: int,
         n_calls: int | None,
+        capture: Path | None,
     ) -> None:
         self._handler = handler
         self._path = path
         self._authorization = None if bearer_token is None else authorization(bearer_token)
         self._make_receiver = make_receiver
         self._max_message_bytes = max_message_bytes
+        self._capture = capture
         self._places = math.inf if n_calls is None else n_calls  # calls that may still come
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
@@ -143,7 +156,8 @@ class Server:
             return web.Response(
                 status=401, headers={"WWW-Authenticate": "Bearer"}, text="bearer token is missing or wrong\n"
             )
-        socket = StreamSocket(self._max_message_bytes)
+        capture = None if self._capture is None else CallCapture(self._capture)
+        socket = StreamSocket(self._max_message_bytes, capture=capture is not None)
         if not socket.can_prepare(request):
             return web.Response(status=426, headers={"Upgrade": "websocket"}, text="this is a WebSocket\n")
         if not self._places:
@@ -151,7 +165,7 @@ class Server:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the peer has gone")
-        call = Call(socket, transport, self._make_receiver())
+        call = Call(socket, transport, self._make_receiver(), capture)
         self._places -= 1
         try:
             await socket.prepare(request)
@@ -159,6 +173,8 @@ class Server:
             self._idle.clear()
             await self._run(call)
         finally:
+            if capture is not None:
+                capture.close()
             self._places += not call._started  # what sends no stream is no call
             self._calls.discard(call)
             if not self._calls:

@@ -98,7 +98,9 @@ class CaptureWriter(Exclusive):
         or an error; OSError when the file takes no more, once.
         """
         if self._file.closed or self._failed:
-            raise LocalProtocolError(f"write to a capture that {'has failed' if self._failed else 'is closed'}")
+            raise LocalProtocolError(
+                f"write to a capture that {'has failed' if self._failed else 'is closed'}"
+            )
         if not (math.isfinite(arrival_ms) and arrival_ms >= self._latest_ms):
             raise LocalProtocolError(f"message at {arrival_ms} ms after one at {self._latest_ms} ms")
         # A str that is no Unicode text is kept, too, as bytes that are no UTF-8.
@@ -110,7 +112,7 @@ class CaptureWriter(Exclusive):
         if self._origin_ms is None:
             self._origin_ms = arrival_ms
         self._latest_ms = arrival_ms
-        line = _Line(round(arrival_ms - self._origin_ms, 3), **_fields(data, binary))
+        line = _Line(round(float(arrival_ms - self._origin_ms), 3), **_fields(data, binary))
         self._put(msgspec.json.encode(line) + b"\n")
 
     @exclusive
