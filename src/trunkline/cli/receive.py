@@ -101,8 +101,8 @@ def receive(
 ) -> None:
     """Write one WAV per call: inbound left, outbound right. With --rtp, one per RTP stream.
 
-    Ctrl-C or SIGTERM ends it and finishes every recording. The exit code is 0, or 1 when a file could
-    not be written.
+    Ctrl-C or SIGTERM ends it and finishes every recording. The exit code is 0, or 1 when a recording
+    could not be written.
     """
     from trunkline.net import serve, serve_rtp  # here, so that --help needs no aiohttp
     from trunkline.net.tls import is_loopback, server_context
