@@ -18,7 +18,7 @@ from trunkline import g711
 from trunkline.testing import conversation
 
 
-@pytest.mark.parametrize("command", [[], ["receive"], ["send"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["receive"], ["send"], ["replay"], ["demo"]])
 def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     shown = trunkline_here(capsys, *command, "--help")
     assert (shown.returncode, shown.stderr) == (0, "")

@@ -14,6 +14,7 @@ with needs_extra("cli"):
 from trunkline.cli.demo import demo
 from trunkline.cli.output import describe, printable
 from trunkline.cli.receive import receive
+from trunkline.cli.replay import replay
 from trunkline.cli.send import send
 
 __all__ = ["app"]
@@ -46,5 +47,5 @@ def app(debug: bool) -> None:
     """
 
 
-for command in (receive, send, demo):
+for command in (receive, send, replay, demo):
     app.add_command(command)

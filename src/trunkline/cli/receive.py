@@ -55,6 +55,12 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Keep Opus packets as they came: NAME.inbound.opus beside NAME.wav.",
 )
 @click.option(
+    "--capture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep the messages of each call as they came: FILE, or FILE-2 ... where there is one.",
+)
+@click.option(
     "--rtp",
     callback=lambda ctx, param, value: read_address(ctx, param, value) if value else None,
     metavar="HOST:PORT",
@@ -84,6 +90,7 @@ def receive(
     out: Path,
     rate: int | None,
     keep_opus: bool,
+    capture: Path | None,
     rtp: tuple[str, int] | None,
     codec: CodecSpec | None,
     bearer_token: str | None,
@@ -94,8 +101,8 @@ def receive(
 ) -> None:
     """Write one WAV per call: inbound left, outbound right. With --rtp, one per RTP stream.
 
-    Ctrl-C or SIGTERM ends it and finishes every recording. The exit code is 0, or 1 when a file could
-    not be written.
+    Ctrl-C or SIGTERM ends it and finishes every recording. The exit code is 0, or 1 when a recording
+    could not be written.
     """
     from trunkline.net import serve, serve_rtp  # here, so that --help needs no aiohttp
     from trunkline.net.tls import is_loopback, server_context
@@ -108,7 +115,7 @@ def receive(
     common: dict[str, Any] = {"sample_rate": rate, "output": "both" if keep_opus else "pcm", "n_calls": calls}
     serving: Serving
     if rtp is not None:
-        _refuse_beside_rtp("listen", "bearer_token", "cert", "key", "max_message_bytes")
+        _refuse_beside_rtp("listen", "bearer_token", "cert", "key", "max_message_bytes", "capture")
         if keep_opus and (codec is None or codec.name != "OPUS"):
             raise click.UsageError("--keep-opus keeps what --codec OPUS brings")
         serving = partial(serve_rtp, host=host, port=port, codec=codec or "PCMU", **common)
@@ -127,6 +134,7 @@ def receive(
             bearer_token=bearer_token,
             ssl=context,
             max_message_bytes=max_message_bytes,
+            capture=capture,
             **common,
         )
     try:

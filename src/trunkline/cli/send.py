@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn
 
-from trunkline.cli.options import TRACKS, NumberRange, bearer_token_option, read_codec, read_pairs
-from trunkline.cli.output import open_console
-from trunkline.errors import RemoteProtocolError
+from trunkline.cli.options import TRACKS, bearer_token_option, read_codec, read_pairs
+from trunkline.cli.sending import cacert_option, check_cacert, check_complete, progress_of, speed_option
 from trunkline.formats import CodecSpec
 from trunkline.stream import StreamSender
 
@@ -47,18 +45,8 @@ __all__ = ["send"]
     help="Whose spelling of the messages.",
 )
 @bearer_token_option
-@click.option(
-    "--cacert",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Trust this authority (PEM) instead of the system's; for wss://.",
-)
-@click.option(
-    "--speed",
-    type=NumberRange(0),
-    default=1.0,
-    show_default=True,
-    help="Times real time; 0 is as quickly as the server takes it.",
-)
+@cacert_option
+@speed_option
 @click.option(
     "--param",
     "params",
@@ -85,8 +73,7 @@ def send(
     from trunkline.net import WavSource, stream  # here, so that --help needs no aiohttp
     from trunkline.net.tls import client_context
 
-    if cacert is not None and url.lower().startswith("ws://"):
-        raise click.UsageError("--cacert is for wss://: ws:// shows no certificate")
+    check_cacert(cacert, url)
     sender = StreamSender(codec, dialect=dialect, tracks=TRACKS[track], custom_parameters=params)
     with WavSource(file, codec, TRACKS[track]) as source:
         streaming = stream(
@@ -98,21 +85,14 @@ def send(
             speed=speed or math.inf,
         )
         result = asyncio.run(streaming)
-    if not result.complete:
-        raise RemoteProtocolError(
-            f"the server ended the stream after {result.messages_sent} messages with close code "
-            f"{result.close_code}" + (f": {result.close_reason}" if result.close_reason else "")
-        )
+    check_complete(result)
     click.echo(f"sent {file}: {source.position_ms / 1000:.2f} s in {result.messages_sent} messages")
 
 
 async def _with_progress(source: "WavSource", name: str) -> AsyncIterator[dict[str, bytes]]:
     """Pass the source on and show how much of it has gone; nothing without a terminal."""
-    console = open_console()
-    seconds = TextColumn("{task.completed:.1f} s")
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), seconds)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        bar = progress.add_task(name, total=source.duration_ms and source.duration_ms / 1000)
+    duration_ms = source.duration_ms
+    with progress_of(name, duration_ms and duration_ms / 1000) as show:
         async for chunk in source:
             yield chunk
-            progress.update(bar, completed=source.position_ms / 1000)
+            show(source.position_ms / 1000)

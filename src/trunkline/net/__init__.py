@@ -5,6 +5,7 @@ Needs aiohttp (`pip install 'trunkline[server]'`).
 
 from trunkline.net.client import StreamResult, stream
 from trunkline.net.recording import CallRecording, CallRecordings
+from trunkline.net.replay import replay
 from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp
 from trunkline.net.server import Call, Server, serve
 from trunkline.net.wav_source import WavSource
@@ -18,6 +19,7 @@ __all__ = [
     "Server",
     "StreamResult",
     "WavSource",
+    "replay",
     "serve",
     "serve_rtp",
     "stream",

@@ -15,6 +15,7 @@ from trunkline.errors import (
     TrunklineError,
 )
 from trunkline.extras import needs_extra
+from trunkline.net.capture import RAW_TEXT, CallCapture
 from trunkline.net.event_stream import EventStream
 from trunkline.net.playback import Playback
 from trunkline.stream import Mark, StreamReceiver
@@ -58,8 +59,9 @@ def peer_of(transport: asyncio.BaseTransport | None) -> str:
 class StreamSocket(web.WebSocketResponse):
     """The socket of a call: takes messages of up to `max_message_bytes`."""
 
-    def __init__(self, max_message_bytes: int) -> None:
+    def __init__(self, max_message_bytes: int, *, capture: bool = False) -> None:
         super().__init__(
+            **(RAW_TEXT if capture else {}),
             timeout=CLOSE_TIMEOUT_S,
             heartbeat=HEARTBEAT_S,
             compress=False,  # base64 audio gains little, and a small message could unpack into a large one
@@ -94,10 +96,12 @@ class Call(EventStream):
         transport: asyncio.Transport,
         receiver: StreamReceiver,
         max_queued_s: float = MAX_QUEUED_S,
+        capture: CallCapture | None = None,
     ) -> None:
         super().__init__(peer_of(transport), receiver)
         self._max_queued_ms = max_queued_s * 1000
         self._playback: Playback | None = None
+        self._capture = capture
         self._socket = socket
         self._transport = transport
         self._hung_up: str | None = None
@@ -190,6 +194,8 @@ class Call(EventStream):
         except OSError as lost:  # from answering the ping of a peer that has gone
             self._end(RemoteProtocolError(f"connection broken: {lost}"))
             return
+        if self._capture is not None and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            self._capture.write(message.data, _now_ms(), binary=message.type is WSMsgType.BINARY)
         if message.type is WSMsgType.TEXT:
             await self._take(message.data)
         elif message.type is WSMsgType.BINARY:
@@ -207,9 +213,12 @@ class Call(EventStream):
             code = self._socket.close_code
             self._end(RemoteProtocolError(f"connection ended before stop (close code {code})"))
 
-    async def _take(self, text: str) -> None:
+    async def _take(self, text: str | bytes) -> None:
         try:
-            events = self._receiver.receive(text, _now_ms())
+            events = self._receiver.receive(text if isinstance(text, str) else text.decode(), _now_ms())
+        except UnicodeDecodeError as error:  # only a call that is captured gets to see it
+            not_utf8 = RemoteProtocolError(f"message is not UTF-8: {error}")
+            await self._fail(not_utf8, CloseCode.INVALID_PAYLOAD)
         except RemoteProtocolError as error:
             await self._fail(error, CloseCode.PROTOCOL_ERROR)
         except PacketError as error:

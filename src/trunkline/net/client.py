@@ -4,7 +4,8 @@ import asyncio
 import math
 import os
 import ssl as tls
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Chunk = Mapping[str, Buffer]  # track: PCM, all of the same stretch of time
 
-__all__ = ["StreamResult", "stream"]
+__all__ = ["Sending", "StreamResult", "connected", "stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
@@ -68,26 +69,17 @@ async def stream(
     Raises LocalProtocolError for a URL it will not use, RemoteProtocolError when the server refuses the
     upgrade and OSError when it cannot be reached.
     """
-    _check_url(url)
-    if not speed > 0:
-        raise LocalProtocolError(f"speed of {speed}: takes more than 0 (1 is real time)")
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(_refuse_redirect)
     playout = Playout(sender, lead_ms=lead_ms)
-    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        socket = await _connect(session, url, bearer_token, ssl)
-        return await _Streaming(socket, sender, playout, speed).run(source)
+    async with connected(url, bearer_token, ssl, speed) as socket:
+        streaming = _Streaming(socket, sender, playout, speed)
+        return await streaming.run(streaming.send_all(source))
 
 
-class _Streaming:
+class Sending:
     """One connected stream: a task that sends on time beside one that reads what comes back."""
 
-    def __init__(
-        self, socket: aiohttp.ClientWebSocketResponse, sender: StreamSender, playout: Playout, speed: float
-    ) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, speed: float) -> None:
         self._socket = socket
-        self._sender = sender
-        self._playout = playout
         self._speed = speed
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -95,9 +87,10 @@ class _Streaming:
         self._received = 0
         self._reason = ""
 
-    async def run(self, source: "AsyncIterable[Chunk]") -> StreamResult:
+    async def run(self, send_all: Coroutine[None, None, None]) -> StreamResult:
+        """Send until `send_all` is done or the server closes."""
         listening = asyncio.create_task(self._listen())
-        sending = asyncio.create_task(self._send_all(source))
+        sending = asyncio.create_task(send_all)
         try:
             await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
             complete = sending.done() and _outcome(sending)
@@ -119,14 +112,29 @@ class _Streaming:
                 self._reason = message.extra or ""
             return
 
-    async def _send_all(self, source: "AsyncIterable[Chunk]") -> None:
-        await self._send(self._sender.start())
+    async def _send(self, message: bytes, kind: WSMsgType = WSMsgType.TEXT) -> None:
+        await self._socket.send_frame(message, kind)
+        self._sent += 1
+
+
+class _Streaming(Sending):
+    """The sending of audio, packet by packet."""
+
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, sender: StreamSender, playout: Playout, speed: float
+    ) -> None:
+        super().__init__(socket, speed)
+        self._sender = sender
+        self._playout = playout
+
+    async def send_all(self, source: "AsyncIterable[Chunk]") -> None:
+        await self._send_each(self._sender.start())
         chunks = aiter(source)
         chunk: asyncio.Task[Chunk | None] | None = None
         exhausted = False
         try:
             while True:
-                await self._send(self._playout.due(self._now_ms()))
+                await self._send_each(self._playout.due(self._now_ms()))
                 if chunk is None and not exhausted and self._playout.queued_ms < AHEAD_MS:
                     chunk = asyncio.create_task(_next(chunks))
                 if chunk is None and self._playout.next_deadline_ms is None:
@@ -162,10 +170,9 @@ class _Streaming:
             return max(0.0, self._playout.next_deadline_ms or 0.0) + self._playout.queued_ms
         return (self._loop.time() - self._began) * 1000 * self._speed
 
-    async def _send(self, messages: list[bytes]) -> None:
+    async def _send_each(self, messages: list[bytes]) -> None:
         for message in messages:
-            await self._socket.send_frame(message, WSMsgType.TEXT)
-            self._sent += 1
+            await self._send(message)
 
 
 async def _next(chunks: "AsyncIterator[Chunk]") -> "Chunk | None":
@@ -180,6 +187,20 @@ def _outcome(sending: "asyncio.Task[None]") -> bool:
     if isinstance(error, ConnectionError):
         return False
     raise error
+
+
+@asynccontextmanager
+async def connected(
+    url: str, bearer_token: str | None, ssl: tls.SSLContext | None, speed: float
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Connect to where audio may be sent, at a speed that is possible; what `stream` raises."""
+    _check_url(url)
+    if not speed > 0:
+        raise LocalProtocolError(f"speed of {speed}: takes more than 0 (1 is real time)")
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+        yield await _connect(session, url, bearer_token, ssl)
 
 
 async def _connect(

@@ -8,12 +8,14 @@ import ssl as tls
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from trunkline.errors import FormatError
 from trunkline.extras import needs_extra
 from trunkline.net.bearer import authorization, is_authorized
 from trunkline.net.call import CLOSE_TIMEOUT_S, MAX_QUEUED_S, Call, CloseCode, StreamSocket, peer_of
+from trunkline.net.capture import CallCapture, check_capture
 from trunkline.stream import StreamReceiver
 
 with needs_extra("server"):
@@ -44,6 +46,7 @@ async def serve(
     max_message_bytes: int = 65536,
     n_calls: int | None = None,
     max_queued_s: float = MAX_QUEUED_S,
+    capture: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator["Server"]:
     """Listen, and run `handler(call)` for every media stream that arrives.
 
@@ -55,6 +58,11 @@ async def serve(
     `max_queued_s` of audio may wait in a call before its `play` waits for room.
     Once `n_calls` have been taken, further upgrades are refused with 503. What is refused is logged with
     the peer's address.
+
+    `capture`, a path such as "call.jsonl", keeps the messages of each call as they came, up to the one that
+    ends it: in that file, or, where it exists, in "call-2.jsonl", "call-3.jsonl" ... A message longer than
+    `max_message_bytes`, here 1 MiB at most, is not read and so not kept. A disk that is full ends the capture
+    and not the call.
 
     On leaving the block every call ends as if its connection were lost, and its handler may finish.
 
@@ -72,7 +80,12 @@ async def serve(
     if not max_queued_s >= 0:
         raise FormatError(f"max_queued_s of {max_queued_s}: takes 0 or more")
     make_receiver()  # what it refuses is refused now, not call by call
-    server = Server(handler, path, bearer_token, make_receiver, max_message_bytes, n_calls, max_queued_s)
+    capture_path = None if capture is None else Path(capture)
+    if capture_path is not None:
+        check_capture(capture_path, max_message_bytes)
+    server = Server(
+        handler, path, bearer_token, make_receiver, max_message_bytes, n_calls, max_queued_s, capture_path
+    )
     await server._listen(host, port, ssl)
     try:
         yield server
@@ -92,6 +105,7 @@ class Server:
         max_message_bytes: int,
         n_calls: int | None,
         max_queued_s: float,
+        capture: Path | None,
     ) -> None:
         self._handler = handler
         self._path = path
@@ -99,6 +113,7 @@ class Server:
         self._make_receiver = make_receiver
         self._max_message_bytes = max_message_bytes
         self._max_queued_s = max_queued_s
+        self._capture = capture
         self._places = math.inf if n_calls is None else n_calls  # calls that may still come
         self._calls: set[Call] = set()
         self._idle = asyncio.Event()
@@ -150,7 +165,8 @@ class Server:
             return web.Response(
                 status=401, headers={"WWW-Authenticate": "Bearer"}, text="bearer token is missing or wrong\n"
             )
-        socket = StreamSocket(self._max_message_bytes)
+        capture = None if self._capture is None else CallCapture(self._capture)
+        socket = StreamSocket(self._max_message_bytes, capture=capture is not None)
         if not socket.can_prepare(request):
             return web.Response(status=426, headers={"Upgrade": "websocket"}, text="this is a WebSocket\n")
         if not self._places:
@@ -158,7 +174,7 @@ class Server:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the peer has gone")
-        call = Call(socket, transport, self._make_receiver(), self._max_queued_s)
+        call = Call(socket, transport, self._make_receiver(), self._max_queued_s, capture)
         self._places -= 1
         try:
             await socket.prepare(request)
@@ -166,6 +182,8 @@ class Server:
             self._idle.clear()
             await self._run(call)
         finally:
+            if capture is not None:
+                capture.close()
             self._places += not call._started  # what sends no stream is no call
             self._calls.discard(call)
             if not self._calls:

@@ -7,6 +7,7 @@
 A message is one WebSocket text message; who owns the socket is above this layer.
 """
 
+from trunkline.stream.capture import CapturedMessage, CaptureWriter, read_capture
 from trunkline.stream.events import (
     Cleared,
     Discontinuity,
@@ -27,6 +28,8 @@ from trunkline.stream.rtp_receiver import RtpReceiver
 from trunkline.stream.sender import StreamSender
 
 __all__ = [
+    "CaptureWriter",
+    "CapturedMessage",
     "Cleared",
     "Discontinuity",
     "Dtmf",
@@ -43,4 +46,5 @@ __all__ = [
     "StreamReceiver",
     "StreamSender",
     "Unknown",
+    "read_capture",
 ]
