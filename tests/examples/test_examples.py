@@ -1,5 +1,7 @@
 """Every example runs as it stands."""
 
+import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -7,7 +9,10 @@ import sys
 import wave
 from pathlib import Path
 
+import aiohttp
+
 from trunkline import g711, wav
+from trunkline.stream import StreamReceiver, StreamSender
 from trunkline.testing import speech_like
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -15,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def test_every_example_is_run_here() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {"receive_calls", "send_file", "decode_packets"}
+    assert names == {"receive_calls", "send_file", "decode_packets", "echo"}
 
 
 def test_decode_packets() -> None:
@@ -49,6 +54,38 @@ def test_receive_calls_and_send_file(tmp_path: Path) -> None:
             process.kill()
     with wave.open(str(tmp_path / name)) as file:
         assert file.readframes(file.getnframes()) == g711.ulaw_decode(g711.ulaw_encode(pcm))
+
+
+def test_echo() -> None:
+    sender, heard = StreamSender("PCMU", stream_id="MZ1"), StreamReceiver(role="platform", format="PCMU")
+    pcm = speech_like(0.5)
+    example = (EXAMPLES / "echo.py").read_text()
+    assert example.count("8765") == 1
+    command = [sys.executable, "-c", example.replace("8765", "0")]
+    pipe = subprocess.PIPE
+
+    async def say_and_listen(url: str) -> bytes:
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+            for message in sender.start() + sender.media(pcm):
+                await socket.send_str(message.decode())
+            back = b""
+            while len(back) < len(pcm):
+                back += b"".join(bytes(frame) for frame in heard.receive((await socket.receive()).data))  # type: ignore[arg-type]
+            await socket.send_str(sender.dtmf("5")[0].decode())
+            assert json.loads((await socket.receive()).data)["event"] == "clear"
+            return back
+
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
+            assert found
+            assert asyncio.run(say_and_listen(found[1])) == g711.ulaw_decode(g711.ulaw_encode(pcm))
+            assert re.fullmatch(r"interrupted, 0\.\d\d s were heard\n", process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=30) == ("", "")
+        finally:
+            process.kill()
 
 
 def test_send_file_says_how_it_is_used() -> None:
