@@ -53,9 +53,9 @@ cdef class JitterBuffer:
 
     `codec`: PCMU, PCMA, L16 (little-endian) or OPUS, at `sample_rate`, up to 48,000 Hz, in `channels`;
     `clock_rate` of the timestamps, 1 to 192,000 Hz: None for the codec's in RTP (OPUS: 48,000, others:
-    `sample_rate`), 1000 for milliseconds; `frame_ms`, 1 to 120, of every frame. `profile`: "conversation", for what is played in
-    real time, with `get` called every `frame_ms`; "transcribe", for what is pushed on as soon as it is
-    there, with `get` called until it returns None. The options of the other profile are refused.
+    `sample_rate`), 1000 for milliseconds; `frame_ms`, 1 to 120, of every frame. `profile`: "conversation",
+    for what is played in real time, with `get` called every `frame_ms`; "transcribe", for what is pushed on
+    as soon as it is there, with `get` called until it returns None. The options of the other are refused.
 
     Packets are played in the order of their sequence numbers. What is missing is concealed; where the
     timestamps step ahead and the sequence numbers do not, nothing was sent (DTX), and that is noise.
@@ -70,8 +70,8 @@ cdef class JitterBuffer:
     where arrivals are unknown until three are there. Nothing is paced and nothing stretched. A gap over 10 s
     is not filled: the next frame's time says so.
 
-    All times are milliseconds of one clock of the caller's, 0 to 2**53; it may have begun at any time. After the first
-    packet nothing is allocated but the frames' own blocks, which are used again.
+    All times are milliseconds of one clock of the caller's, 0 to 2**53; it may have begun at any time. After
+    the first packet nothing is allocated but the frames' own blocks, which are used again.
 
     >>> from trunkline import JitterBuffer
     >>> buffer = JitterBuffer("PCMU")

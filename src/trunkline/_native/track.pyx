@@ -162,9 +162,9 @@ cdef class Track:
 
         `payload`: a C-contiguous buffer of bytes, which is consumed whole: what makes no frame yet is
         kept, and an odd byte of L16 is carried over to the packet that continues the audio. An empty one
-        is counted and no more. `timestamp_ms` of its first sample, 0 to 2**53, or None where the stream has no
-        such times and all audio is gapless (not with output="encoded"); `sequence` 0 to 2**63 - 1,
-        or None when the stream has no such numbers; `arrival_ms` 0 to 2**53, of any clock that does not
+        is counted and no more. `timestamp_ms` of its first sample, 0 to 2**53, or None where the stream has
+        no such times and all audio is gapless (not with output="encoded"); `sequence` 0 to 2**63 - 1, or
+        None when the stream has no such numbers; `arrival_ms` 0 to 2**53, of any clock that does not
         step, None when it is not known. ValueError for numbers out of range, TypeError for other buffers,
         PayloadError for what is no Opus packet, ConcurrentUseError inside another push; the track is then
         as it was before.

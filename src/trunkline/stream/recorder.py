@@ -1,6 +1,7 @@
 """Recorder: the Frames of one stream, its tracks side by side, in a WAV that survives a crash."""
 
 import os
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -9,7 +10,7 @@ from trunkline.exclusive import Exclusive, exclusive
 from trunkline.frame import Frame
 from trunkline.stream.events import Event, Start
 from trunkline.stream.messages import TRACKS
-from trunkline.wav import WavWriter
+from trunkline.stream.recording_files import LAYOUTS, RecordingFiles
 
 __all__ = ["Recorder"]
 
@@ -24,9 +25,11 @@ WRITE_EVERY_MS: Final = 250  # of audio taken; the writer keeps up to half a sec
 class Recorder(Exclusive):
     """Record the events of one StreamReceiver to a PCM16 WAV of the Frames' rate.
 
-    Start opens the file, with one channel per declared track: inbound left, outbound right (both when
-    none was declared). Every Frame is laid where its timestamp says, so the tracks stay aligned however
-    they were delivered:
+    Start opens the file. `layout` "stereo": one channel per declared track, inbound left, outbound right
+    (both when none was declared); "mixed": the tracks' sum, which saturates; "separate": a file per track,
+    "call.wav" becoming "call.inbound.wav" and "call.outbound.wav", which begin and end together.
+
+    Every Frame is laid where its timestamp says, so the tracks stay aligned however they were delivered:
 
     - Position 0 is the first Frame. A track that begins later gets silence before it; one that begins
       earlier moves position 0 back, while nothing is on disk yet (the first 250 ms).
@@ -50,16 +53,24 @@ class Recorder(Exclusive):
     1000.0
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, layout: str = "stereo") -> None:
         super().__init__()
+        if layout not in LAYOUTS:
+            raise FormatError(f"layout {layout!r}: takes {', '.join(LAYOUTS)}")
         self._path = path
+        self._layout = layout
         self._timeline: _Timeline | None = None
         self._closed = False
 
     @property
     def path(self) -> str | os.PathLike[str]:
-        """Where the recording is, from the Start event on."""
+        """Where the recording is, from the Start event on; with layout="separate" the name it is made of."""
         return self._path
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The file of each track, from the Start event on: the same one but for layout="separate"."""
+        return {} if self._timeline is None else dict(self._timeline.paths)
 
     @property
     def duration_ms(self) -> float:
@@ -82,7 +93,7 @@ class Recorder(Exclusive):
         elif isinstance(event, Start):
             if self._timeline is not None:
                 raise LocalProtocolError("second start")
-            self._timeline = _Timeline(self._path, event)
+            self._timeline = _Timeline(self._path, self._layout, event)
 
     @exclusive
     def close(self) -> None:
@@ -104,7 +115,7 @@ class Recorder(Exclusive):
 class _Timeline:
     """The recording, of which the last 2 s are also in memory. Positions count samples per channel."""
 
-    def __init__(self, path: str | os.PathLike[str], start: Start) -> None:
+    def __init__(self, path: str | os.PathLike[str], layout: str, start: Start) -> None:
         tracks = [track for track in TRACKS if not start.tracks or track in start.tracks]
         self._format = start.media_format
         self._rate = start.sample_rate or self._format.sample_rate
@@ -120,12 +131,15 @@ class _Timeline:
         self._n_audio = 0
         self._n_silence = 0
         self._failed = self._closed = False
-        self._wav = WavWriter(path, sample_rate=self._rate, channels=self._n_channels)
+        self._files = RecordingFiles(
+            path, layout, tracks, sample_rate=self._rate, channels=self._format.channels
+        )
+        self.paths = self._files.paths
 
     @property
     def duration_ms(self) -> float:
         if self._failed or self._closed:
-            return self._wav.duration_ms
+            return self._files.duration_ms
         return self._head * 1000 / self._rate
 
     def lay(self, frame: Frame) -> None:
@@ -157,7 +171,7 @@ class _Timeline:
                 self._write()
         finally:
             self._closed = True
-            self._wav.close()
+            self._files.close()
 
     @property
     def _head(self) -> int:
@@ -179,7 +193,7 @@ class _Timeline:
                 self._removed += jump
                 return self._head
             self._n_silence += jump
-        if position < 0 and self._ends[track] == 0 and self._wav.n_samples == 0:
+        if position < 0 and self._ends[track] == 0 and self._files.n_samples == 0:
             position += self._move_origin(-position)
         return max(position, self._ends[track], self._base)
 
@@ -211,7 +225,7 @@ class _Timeline:
         n_bytes = 2 * self._n_channels
         if self._changed < self._head:
             try:
-                self._wav.write_at(self._changed, self._window[(self._changed - self._base) * n_bytes :])
+                self._files.write_at(self._changed, self._window[(self._changed - self._base) * n_bytes :])
             except OSError:
                 self._failed = True
                 raise
