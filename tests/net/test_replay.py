@@ -144,6 +144,21 @@ def test_a_call_ends_alike_with_and_without_a_capture(tmp_path: Path) -> None:
             assert run(closed_with(data, binary, capture)) == code
 
 
+def test_an_aiohttp_that_keeps_such_text_to_itself_ends_the_call_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.net.call.RAW_TEXT", {})  # as before aiohttp 3.14
+    messages = [CapturedMessage(0.0, data) for data in call_messages("call-1", PCM)[:5]]
+
+    async def main() -> None:
+        async with serve(Seen(), capture=tmp_path / "call.jsonl") as server:
+            result = await replay(server.url, [*messages, CapturedMessage(0.0, b"\xff")], speed=math.inf)
+            assert (result.complete, result.close_code) == (False, 1007)
+
+    run(main())
+    assert same_messages(tmp_path / "call.jsonl", messages)
+
+
 def test_calls_at_once_have_a_file_each_and_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "call-2.jsonl").write_text("of somebody else")
     calls = [call_messages(f"call-{k}", PCM) for k in range(3)]
