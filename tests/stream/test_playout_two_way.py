@@ -128,6 +128,25 @@ def test_with_a_lead_the_audio_has_no_holes_when_the_caller_is_late() -> None:
         assert (platform.silent_ms == 0) is wanted
 
 
+@pytest.mark.parametrize("sample_rate", [8000, 24_000])
+def test_short_ends_leave_no_holes(sample_rate: int) -> None:
+    sender = StreamSender("PCMU", role="endpoint", stream_id="MZ1", sample_rate=sample_rate)
+    playout, platform = Playout(sender), Platform()
+    now_ms = n_said = 0
+    while platform.heard_ms < 50 * 43:
+        if playout.next_deadline_ms is None:  # the speaker is just in time
+            playout.play(bytes(2 * sample_rate * 43 // 1000))
+            playout.mark("said")
+            n_said += 1
+        for message in playout.due(now_ms):
+            platform.take(message)
+        platform.tick()
+        now_ms += 1
+    assert platform.silent_ms == 0
+    playout.hear(now_ms)
+    assert abs(playout.played_ms - platform.heard_ms) <= PTIME_MS + n_said * sender.delay_ms
+
+
 def test_barge_in_is_one_message() -> None:
     playout, platform = answering(), Platform()
     playout.play(pcm(1000))

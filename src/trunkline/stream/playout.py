@@ -247,10 +247,16 @@ class Playout(Exclusive):
             if n_bytes < self._packet_bytes:
                 messages += self._sender.flush(track)
                 self._unended.discard(track)
+                if self._sender.role == "endpoint":
+                    self._shorten_slot(self._duration_ms(n_bytes) + self._sender.delay_ms)
             del queue[:n_bytes]
             self._sent_bytes[track] += n_bytes
         self._packets_since_anchor += bool(messages)
         return messages
+
+    def _shorten_slot(self, duration_ms: float) -> None:
+        """Move the deadlines behind a short packet: a platform plays without a gap what it has."""
+        self._anchor_ms -= self._sender.format.ptime_ms - duration_ms
 
     def _next_packet_bytes(self, track: str) -> int:
         """PCM of the next packet; 0 when there is none. It may be short when something waits for it."""
