@@ -184,14 +184,11 @@ class Track:
         within = self.filled + ahead_ticks // SAMPLE_TICKS <= allowed
         return within and ahead_ticks <= MAX_GAP_MS * self.format.sample_rate
 
-    def _lay(self, channels: tuple[int, ...], *, concealed: bool, free: bool) -> None:
-        assert self.end_ticks is not None
-        self.line.append(Sample(channels, self.end_ticks, concealed, free))
-        self.end_ticks += SAMPLE_TICKS
-
     def _conceal(self, n_samples: int, *, free: bool) -> None:
-        for _ in range(n_samples):
-            self._lay((0,) * self.format.channels, concealed=True, free=free)
+        assert self.end_ticks is not None
+        begin, self.end_ticks = self.end_ticks, self.end_ticks + n_samples * SAMPLE_TICKS
+        zeros = (0,) * self.format.channels
+        self.line += [Sample(zeros, at, True, free) for at in range(begin, self.end_ticks, SAMPLE_TICKS)]
         self.concealed += n_samples
 
     def _decode(self, payload: bytes) -> None:
@@ -205,8 +202,11 @@ class Track:
             values = [table[code] for code in payload[:whole]]
         self.energy += sum(value * value for value in values)
         self.clipped += sum(abs(value) >= LOUDEST[self.format.codec] for value in values)
+        assert self.end_ticks is not None
         for i in range(0, len(values), self.format.channels):
-            self._lay(tuple(values[i : i + self.format.channels]), concealed=False, free=self.joint > 0)
+            channels = tuple(values[i : i + self.format.channels])
+            self.line.append(Sample(channels, self.end_ticks, False, self.joint > 0))
+            self.end_ticks += SAMPLE_TICKS
             self.joint = max(0, self.joint - 1)
             self.decoded += 1
 
@@ -217,10 +217,6 @@ class Track:
 
     def _frame(self, samples: list[Sample]) -> Frame:
         self.n_frames += 1
-        return Frame(
-            array("h", chain.from_iterable(sample.channels for sample in samples)).tobytes(),
-            samples[0].at_ticks / self.format.sample_rate,
-            self.n_frames - 1,
-            any(sample.concealed for sample in samples),
-            tuple(sample.free for sample in samples),
-        )
+        channels, at_ticks, concealed, free = zip(*samples, strict=True)
+        pcm = array("h", chain.from_iterable(channels)).tobytes()
+        return Frame(pcm, at_ticks[0] / self.format.sample_rate, self.n_frames - 1, any(concealed), free)
