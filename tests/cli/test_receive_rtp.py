@@ -70,7 +70,7 @@ def test_what_ffmpeg_sends_is_recorded_to_the_sample(
         ffmpeg("-re", "-i", speech, "-c:a", f"pcm_{form}", "-f", "rtp", f"{url}?pkt_size=172")
 
     pcm, output = recorded(tmp_path / "out", codec, send)
-    assert re.search(r"0\.60 s; inbound: \d+ packets, 0 lost, 0 late, 0 gaps", output)
+    assert re.search(r"0\.60 s; inbound: \d+ packets(, jitter \d+ ms)?\n", output)
     assert pcm == decode(encoded)
 
 
@@ -95,7 +95,7 @@ def test_what_gstreamer_sends_is_recorded(
         gst(*source, encoder, f"{payloader} min-ptime=20000000", f"udpsink host=127.0.0.1 port={port}")
 
     pcm, output = recorded(tmp_path / "out", codec, send)
-    assert re.search(r"; inbound: \d+ packets, 0 lost, 0 late, 0 gaps", output)
+    assert re.search(r"; inbound: \d+ packets(, jitter \d+ ms)?\n", output)
     if payloader == "rtpopuspay":
         assert 2 * 16 * 580 <= len(pcm) <= 2 * 16 * 660
     elif payloader == "rtpL16pay":

@@ -59,7 +59,7 @@ def test_a_call_is_captured_and_replayed(tmp_path: Path, captured: tuple[Path, b
         code, output, errors = read_rest(process)
     assert (replayed.returncode, replayed.stderr, code, errors) == (0, "", 0, "")
     assert re.fullmatch(r"replayed .*call\.jsonl: \d\.\d\d s in 54 messages\n", replayed.stdout)
-    assert "1.01 s; inbound: 51 packets, 0 lost, 0 late, 0 gaps" in output
+    assert re.search(r"1\.01 s; inbound: 51 packets(, jitter \d+ ms)?\n", output)
     assert recording(tmp_path / "second") == recorded
     (path,) = (tmp_path / "second").iterdir()
     with wave.open(str(path)) as file:

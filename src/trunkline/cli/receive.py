@@ -61,6 +61,12 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Keep the messages of each call as they came: FILE, or FILE-2 ... where there is one.",
 )
 @click.option(
+    "--stats",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append a line of JSON for each call that ends: all that was counted.",
+)
+@click.option(
     "--rtp",
     callback=lambda ctx, param, value: read_address(ctx, param, value) if value else None,
     metavar="HOST:PORT",
@@ -91,6 +97,7 @@ def receive(
     rate: int | None,
     keep_opus: bool,
     capture: Path | None,
+    stats: Path | None,
     rtp: tuple[str, int] | None,
     codec: CodecSpec | None,
     bearer_token: str | None,
@@ -138,7 +145,7 @@ def receive(
             **common,
         )
     try:
-        code = asyncio.run(_receive(serving, out, calls))
+        code = asyncio.run(_receive(serving, out, calls, stats))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -158,18 +165,24 @@ async def _receive(
     serving: "Serving",
     out: Path,
     calls: int | None,
+    stats: Path | None,
 ) -> int:
     from trunkline.cli.live import RecordingView
+    from trunkline.cli.summary import append_stats
     from trunkline.net import CallRecording, CallRecordings
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell that put us behind
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if stats is not None:
+        stats.open("ab").close()  # what cannot be written is told before the first call
     view = RecordingView()
 
     def ended(recording: CallRecording) -> None:
         view.ended(recording)
+        if stats is not None:
+            append_stats(stats, recording)
         if view.n_ended == calls:
             stop.set()
 
