@@ -235,7 +235,9 @@ def test_calls_beyond_the_last_are_refused_and_the_last_is_kept(tmp_path: Path, 
         sending = subprocess.Popen([*TRUNKLINE, "send", speech, "--url", url], stdout=subprocess.DEVNULL)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("started ")
+        sending.send_signal(signal.SIGSTOP)  # the call goes on until another one has been refused
         refused = trunkline("send", speech, "--url", url, "--speed", 0)
+        sending.send_signal(signal.SIGCONT)
         assert sending.wait(timeout=30) == 0
         code, output, _ = read_rest(process)
     assert (refused.returncode, code) == (1, 0)

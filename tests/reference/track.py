@@ -7,7 +7,7 @@ lasts 1,000, so nothing is ever rounded. L16 here is little-endian, as on the me
 import struct
 from array import array
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from math import inf, log10
 from typing import NamedTuple
 
@@ -28,11 +28,9 @@ ULAW = [ulaw_decode_sample(code) for code in range(256)]
 ALAW = [alaw_decode_sample(code) for code in range(256)]
 
 
-class Sample(NamedTuple):
-    channels: tuple[int, ...]
-    at_ticks: int
-    concealed: bool
-    free: bool  # made up, or cross-faded with what was: any value is right
+# Of its channels, its time in ticks, whether it is concealed, and whether it is free: made up, or cross-faded
+# with what was, so that any value is right. (Gaps have millions: a class of their own costs the most time.)
+Sample = tuple[tuple[int, ...], int, bool, bool]
 
 
 class Frame(NamedTuple):
@@ -188,7 +186,9 @@ class Track:
         assert self.end_ticks is not None
         begin, self.end_ticks = self.end_ticks, self.end_ticks + n_samples * SAMPLE_TICKS
         zeros = (0,) * self.format.channels
-        self.line += [Sample(zeros, at, True, free) for at in range(begin, self.end_ticks, SAMPLE_TICKS)]
+        self.line += zip(
+            repeat(zeros), range(begin, self.end_ticks, SAMPLE_TICKS), repeat(True), repeat(free)
+        )
         self.concealed += n_samples
 
     def _decode(self, payload: bytes) -> None:
@@ -205,7 +205,7 @@ class Track:
         assert self.end_ticks is not None
         for i in range(0, len(values), self.format.channels):
             channels = tuple(values[i : i + self.format.channels])
-            self.line.append(Sample(channels, self.end_ticks, False, self.joint > 0))
+            self.line.append((channels, self.end_ticks, False, self.joint > 0))
             self.end_ticks += SAMPLE_TICKS
             self.joint = max(0, self.joint - 1)
             self.decoded += 1
