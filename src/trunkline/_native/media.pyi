@@ -1,19 +1,24 @@
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, final
 
 from typing_extensions import disjoint_base
 
+from trunkline._native.exclusive import Exclusive
 from trunkline._native.packetizer import Packetizer
 from trunkline._native.track import Track
 from trunkline.buffers import AnyBuffer, Buffer
 
 def scan(text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...
+@final
+class Scanner:
+    def scan(self, text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...
+
 def depth(text: bytes) -> int: ...
 
 @disjoint_base
-class MediaReader:
+class MediaReader(Exclusive):
     def __new__(cls, *args: Any, **options: Any) -> MediaReader: ...
-    def open_media(self, stream_id: str, max_bytes: int, in_use: Callable[[], bool]) -> None: ...
+    def open_media(self, stream_id: str, max_bytes: int) -> None: ...
     def close_media(self) -> None: ...
     def add_track(self, track: Track) -> None: ...
     @property

@@ -9,6 +9,7 @@ from libc.string cimport memcmp
 
 from trunkline._native.base64 cimport tl_base64_decode, tl_base64_decoded_max
 from trunkline._native.cpu cimport selected_isa, tl_isa
+from trunkline._native.exclusive cimport Exclusive
 from trunkline._native.track cimport TL_TRACK_NO_SEQUENCE, Track, tl_track_deadline_ms
 
 cdef extern from "trunkline/media.h" nogil:
@@ -24,6 +25,11 @@ cdef extern from "trunkline/media.h" nogil:
         int64_t chunk
 
     bint tl_media_scan(const char *text, size_t n_chars, tl_media *media)
+
+    ctypedef struct tl_media_scanner:
+        pass
+
+    bint tl_media_scan_next(tl_media_scanner *scanner, const char *text, size_t n_chars, tl_media *media)
     size_t tl_media_depth(const char *text, size_t n_chars)
 
     enum:
@@ -46,8 +52,23 @@ def scan(str text not None):
     cdef tl_media media
     cdef Py_ssize_t n_chars
     cdef const char *chars = PyUnicode_AsUTF8AndSize(text, &n_chars)
-    if not tl_media_scan(chars, <size_t> n_chars, &media):
-        return None
+    return told(&media) if tl_media_scan(chars, <size_t> n_chars, &media) else None
+
+
+cdef class Scanner:
+    """Read the media messages of a stream one after the other, for tests."""
+
+    cdef tl_media_scanner scanner
+
+    def scan(self, str text not None):
+        """Give what `scan` gives."""
+        cdef tl_media media
+        cdef Py_ssize_t n_chars
+        cdef const char *chars = PyUnicode_AsUTF8AndSize(text, &n_chars)
+        return told(&media) if tl_media_scan_next(&self.scanner, chars, <size_t> n_chars, &media) else None
+
+
+cdef tuple told(tl_media *media):
     return (
         None if media.stream_id.begin is NULL else text_of(media.stream_id).decode(),
         text_of(media.track).decode(),
@@ -62,24 +83,23 @@ def depth(bytes text not None):
     return tl_media_depth(PyBytes_AsString(text), <size_t> PyBytes_Size(text))
 
 
-cdef class MediaReader:
+cdef class MediaReader(Exclusive):
     """What a StreamReceiver is made of: it takes plain media of tracks that it knows, a subclass the rest."""
 
     cdef bytes stream_id  # None: there is no stream yet, or no longer
     cdef Py_ssize_t max_bytes
     cdef tl_isa isa
+    cdef tl_media_scanner scanner
     cdef Track inbound
     cdef Track outbound
-    cdef object in_use
 
     def __cinit__(self, *args, **options):
         self.isa = selected_isa()
 
-    def open_media(self, str stream_id not None, Py_ssize_t max_bytes, in_use):
-        """Begin: `stream_id` is what messages of at most `max_bytes` may name; `in_use()`: not now."""
+    def open_media(self, str stream_id not None, Py_ssize_t max_bytes):
+        """Begin: `stream_id` is what messages of at most `max_bytes` may name."""
         self.stream_id = stream_id.encode()
         self.max_bytes = max_bytes
-        self.in_use = in_use
 
     def close_media(self):
         """Leave everything to the subclass from here on."""
@@ -116,7 +136,7 @@ cdef class MediaReader:
         cdef const char *chars
         cdef Py_ssize_t n_chars
         cdef list events
-        if self.stream_id is None or self.in_use():
+        if self.stream_id is None or self.busy:
             return self._receive(message, arrival_ms)
         if type(message) is str:
             try:
@@ -137,7 +157,7 @@ cdef class MediaReader:
         cdef uint8_t payload[PAYLOAD_BYTES_MAX]
         cdef Track track
         cdef int64_t n_bytes
-        if n_chars > self.max_bytes or not tl_media_scan(chars, <size_t> n_chars, &media):
+        if n_chars > self.max_bytes or not tl_media_scan_next(&self.scanner, chars, <size_t> n_chars, &media):
             return None
         if media.stream_id.begin is not NULL and not same(media.stream_id, self.stream_id):
             return None

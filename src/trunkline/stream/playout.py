@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.exclusive import Exclusive, exclusive
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.formats import whole_samples
 from trunkline.stream.messages import check_digit, check_text
 from trunkline.stream.sender import StreamSender
@@ -67,7 +67,6 @@ class Playout(Exclusive):
     """
 
     def __init__(self, sender: StreamSender, *, lead_ms: float = LEAD_MS) -> None:
-        super().__init__()
         if not 0 <= lead_ms < math.inf:
             raise FormatError(f"lead of {lead_ms} ms: takes 0 or more")
         self._sender = sender

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.exclusive import Exclusive, exclusive
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.frame import Frame
 from trunkline.stream.events import Event, Start
 from trunkline.stream.messages import TRACKS
@@ -54,7 +54,6 @@ class Recorder(Exclusive):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, layout: str = "stereo") -> None:
-        super().__init__()
         if layout not in LAYOUTS:
             raise FormatError(f"layout {layout!r}: takes {', '.join(LAYOUTS)}")
         self._path = path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline._native.media import MediaWriter
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.exclusive import Exclusive, exclusive
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
 from trunkline.stream import dialects, messages
 from trunkline.track import Packetizer
@@ -56,7 +56,6 @@ class StreamSender(Exclusive):
         encoder: "Encoder | None" = None,
         role: str = "platform",
     ) -> None:
-        super().__init__()
         dialects.check_dialect(dialect)
         if role not in ("platform", "endpoint"):
             raise FormatError(f"role {role!r}: takes platform or endpoint")
