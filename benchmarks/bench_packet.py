@@ -10,7 +10,6 @@ import base64
 import functools
 import json
 import statistics
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -149,7 +148,7 @@ def stages(start: list[str], media: list[str]) -> dict[str, Pass]:
 
     def read() -> None:
         reader = MediaReader()
-        reader.open_media(stream_id, 65536, threading.Lock().locked)
+        reader.open_media(stream_id, 65536)
         reader.add_track(Track(MediaFormat("PCMU", 8000), wait_ms=60))
         for message in media:
             reader.receive(message, None)
