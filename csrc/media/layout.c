@@ -6,7 +6,7 @@
 
 enum { PAYLOAD = TL_MEDIA_NUMBERS }; /* the numbers' places come before it */
 
-/* Read digits that are a number with quotes and without. */
+/* Read digits that are a number with quotes and without, one more than such a number has at most. */
 static const char *read_number(const char *at, const char *end, int64_t *number)
 {
     const char *const begin = at;
@@ -15,7 +15,7 @@ static const char *read_number(const char *at, const char *end, int64_t *number)
         value = 10 * value + (*at - '0');
     *number = value;
     const bool is_one = at > begin && (*begin != '0' || at == begin + 1);
-    return is_one && at - begin <= DIGITS_MAX && value <= TL_MEDIA_NUMBER_MAX ? at : NULL;
+    return is_one && value <= TL_MEDIA_NUMBER_MAX ? at : NULL;
 }
 
 static bool scan_like(const tl_media_layout *layout, const char *text, size_t n_chars, tl_media *media)

@@ -3,11 +3,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from typing_extensions import disjoint_base
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Self = TypeVar("Self", bound="Exclusive")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Self = TypeVar("_Self", bound="Exclusive")
 
 @disjoint_base
 class Exclusive: ...
 
-def exclusive(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]: ...
+def exclusive(method: Callable[Concatenate[_Self, _P], _R]) -> Callable[Concatenate[_Self, _P], _R]: ...

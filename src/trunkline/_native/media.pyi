@@ -9,6 +9,7 @@ from trunkline._native.track import Track
 from trunkline.buffers import AnyBuffer, Buffer
 
 def scan(text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...
+
 @final
 class Scanner:
     def scan(self, text: str) -> tuple[str | None, str, int, int | None, bytes] | None: ...

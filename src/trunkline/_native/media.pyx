@@ -196,7 +196,8 @@ cdef class MediaWriter:
     cdef uint64_t numbers[3]  # of the last message: sequence, chunk, timestamp
     cdef bint count_bytes
 
-    def __cinit__(self, Packetizer packetizer not None, int ptime_ms, Py_ssize_t units, bint count_bytes, parts):
+    def __cinit__(self, Packetizer packetizer not None, int ptime_ms, Py_ssize_t units, bint count_bytes,
+                  parts):
         parts = tuple(parts)
         if len(parts) != TL_MEDIA_PARTS or units < 1:
             raise TypeError(f"takes {TL_MEDIA_PARTS} parts and units from 1 on, got {len(parts)} and {units}")

@@ -14,7 +14,6 @@ from trunkline._native.track cimport (
     allocate,
     enter,
     find_codec,
-    tl_packetizer,
     tl_packetizer_config,
     tl_packetizer_drop,
     tl_packetizer_finish,

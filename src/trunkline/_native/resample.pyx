@@ -267,7 +267,7 @@ cdef class Resampler:
             tl_resampler_flush_s16(self.state, out)
 
     cdef void run_whole(self, const void *src, uint64_t n_samples, void *out,
-                               bint dither) noexcept nogil:
+                        bint dither) noexcept nogil:
         if self.is_float:
             tl_resampler_whole_f32(self.state, src, n_samples, out)
         else:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Self
 
-from trunkline.errors import FormatError, PayloadError
 from trunkline._native.exclusive import Exclusive, exclusive
+from trunkline.errors import FormatError, PayloadError
 from trunkline.opus.ogg_page import (
     BEGINS,
     CAPTURE,

@@ -8,8 +8,8 @@ from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
-from trunkline.errors import FormatError, PayloadError
 from trunkline._native.exclusive import Exclusive, exclusive
+from trunkline.errors import FormatError, PayloadError
 from trunkline.opus.ogg_page import (
     BEGINS,
     CONTINUES,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, NamedTuple, Self
 import msgspec
 
 from trunkline._native import base64
-from trunkline.errors import FormatError, LocalProtocolError, PayloadError
 from trunkline._native.exclusive import Exclusive, exclusive
+from trunkline.errors import FormatError, LocalProtocolError, PayloadError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

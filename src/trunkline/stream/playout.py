@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from trunkline.errors import FormatError, LocalProtocolError
 from trunkline._native.exclusive import Exclusive, exclusive
+from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import whole_samples
 from trunkline.stream.messages import check_digit, check_text
 from trunkline.stream.sender import StreamSender

@@ -4,9 +4,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline._native import base64
+from trunkline._native.exclusive import exclusive
 from trunkline._native.media import MediaReader
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
-from trunkline._native.exclusive import exclusive
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.stream import dialects, messages
 from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Start, Stop, Unknown

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from trunkline.errors import FormatError, LocalProtocolError
 from trunkline._native.exclusive import Exclusive, exclusive
+from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.frame import Frame
 from trunkline.stream.events import Event, Start
 from trunkline.stream.messages import TRACKS

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from trunkline import audioop
-from trunkline.errors import FormatError, LocalProtocolError, PacketError, PayloadError
 from trunkline._native.exclusive import Exclusive, exclusive
+from trunkline.errors import FormatError, LocalProtocolError, PacketError, PayloadError
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.rtp import RtpPacket, parse
 from trunkline.stream.events import Event, Start

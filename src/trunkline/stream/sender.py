@@ -4,15 +4,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from trunkline._native.exclusive import exclusive
 from trunkline._native.media import MediaSender, MediaWriter
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline._native.exclusive import exclusive
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
 from trunkline.stream import dialects, messages
 from trunkline.track import Packetizer
 
 if TYPE_CHECKING:
-    from trunkline.buffers import Buffer
     from trunkline.opus import Encoder
 
 __all__ = ["StreamSender"]

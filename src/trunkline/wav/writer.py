@@ -5,8 +5,8 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
-from trunkline.errors import FormatError
 from trunkline._native.exclusive import Exclusive, exclusive
+from trunkline.errors import FormatError
 from trunkline.wav.header import WavFormat, file_header
 from trunkline.wav.samples import encode, pcm_view
 
