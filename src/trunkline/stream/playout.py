@@ -180,9 +180,8 @@ class Playout(Exclusive):
         An endpoint's sender tells the platform, in the one message that `due` gives next.
         """
         dropped_ms = self.queued_ms
-        for track, queue in self._queues.items():
+        for queue in self._queues.values():
             queue.clear()
-            self._sender.discard(track)
         self._unended.clear()
         self._behind = deque(waiting._replace(sent_bytes={}) for waiting in self._behind)
         self._was_dry = True
@@ -192,6 +191,9 @@ class Playout(Exclusive):
             self._packets_since_anchor = 0
             self._unheard_ms = self.sent_ms - self._heard_ms
             self._sent_marks = deque((mark._replace(end_ms=None) for mark in self._sent_marks), MARKS_MAX)
+        else:
+            for track in self._queues:
+                self._sender.discard(track)
         return dropped_ms
 
     @exclusive
@@ -274,6 +276,8 @@ class Playout(Exclusive):
         return any(self._next_packet_bytes(track) or self._is_ending(track) for track in self._queues)
 
     def _queue_behind(self, make: Callable[[], list[bytes]], mark: str | None = None) -> None:
+        if len(self._behind) >= MARKS_MAX and not self._finished:
+            raise LocalProtocolError(f"{MARKS_MAX} marks and keys wait for audio before them: takes no more")
         sent_bytes = {track: self._sent_bytes[track] + len(queue) for track, queue in self._queues.items()}
         self._behind.append(_Behind(sent_bytes, make, mark))
 
