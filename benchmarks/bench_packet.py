@@ -10,7 +10,8 @@ import base64
 import functools
 import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -23,7 +24,9 @@ from trunkline.stream import StreamReceiver, StreamSender
 from trunkline.testing import speech_like
 from trunkline.track import Track
 
-audioop, orjson, pybase64, soxr = (optional(name) for name in ("audioop", "orjson", "pybase64", "soxr"))
+audioop, orjson, pybase64, soxr, pipecat = (
+    optional(name) for name in ("audioop", "orjson", "pybase64", "soxr", "pipecat.serializers.twilio")
+)
 
 MESSAGES = 4000
 ROUNDS = 15
@@ -99,6 +102,23 @@ def soxr_way(rate: int) -> Contender:
     return receive
 
 
+def pipecat_way(rate: int) -> Contender:
+    """Pipecat's serializer for Twilio, without the loop and the pipeline around it."""
+    params = pipecat.TwilioFrameSerializer.InputParams(auto_hang_up=False, sample_rate=rate)
+    serializer = pipecat.TwilioFrameSerializer("bench", params=params)
+    result_of(serializer.setup(SimpleNamespace(audio_in_sample_rate=rate)))
+    return lambda message: result_of(serializer.deserialize(message))
+
+
+def result_of(coroutine: Coroutine[Any, Any, object]) -> object:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise RuntimeError(f"{coroutine} waits for something: time it in a loop")
+
+
 def peers(rate: int) -> dict[str, Contender]:
     found: dict[str, Contender] = {}
     if audioop:
@@ -108,6 +128,8 @@ def peers(rate: int) -> dict[str, Contender]:
             found["orjson + pybase64 + audioop"] = fast(rate)
         if soxr and rate != 8000:
             found["json + base64 + audioop + soxr"] = soxr_way(rate)
+        if pipecat:
+            found["Pipecat's TwilioFrameSerializer"] = pipecat_way(rate)
     return found
 
 
