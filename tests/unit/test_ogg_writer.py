@@ -364,7 +364,7 @@ def test_a_failed_writer_has_the_duration_of_the_file() -> None:
         while True:
             writer.write(PACKETS[0])
     writer.close()
-    assert writer.duration_ms == opus.OggReader(io.BytesIO(disk.getvalue())).duration_ms == 993.5
+    assert writer.duration_ms == opus.OggReader(io.BytesIO(disk.getvalue())).duration_ms == 1493.5
 
 
 def test_every_moment_of_a_recording_opens() -> None:

@@ -16,7 +16,7 @@ from trunkline.wav import WavWriter
 __all__ = ["LAYOUTS", "RecordingFiles", "check_layout", "paths_of", "recorded_tracks"]
 
 LAYOUTS: Final = ("stereo", "mixed", "separate")
-OPUS_BITRATE: Final = 24_000  # for each channel
+OPUS_BITRATE: Final = 24_000  # for each channel: neither is heard in the other then
 OPUS_PACKETS_HZ: Final = 50
 OPUS_CLOCK_RATE: Final = 48_000  # of pre-skip and end trim (RFC 7845 4)
 
@@ -119,10 +119,7 @@ class _OpusFile:
                 f"recording of {channels} channels: Opus takes 1 or {OPUS_CHANNELS_MAX}: choose layout "
                 "mixed or separate, or record to a .wav"
             )
-        # Channels are people: none of them may be heard in another's, whatever the rate would suit.
-        self._encoder = Encoder(
-            sample_rate, channels, bitrate=channels * OPUS_BITRATE, force_channels=channels
-        )
+        self._encoder = Encoder(sample_rate, channels, bitrate=channels * OPUS_BITRATE)
         self._block_bytes = 2 * channels
         self._held_back_bytes = self._encoder.lookahead * self._block_bytes
         self._packet_bytes = sample_rate // OPUS_PACKETS_HZ * self._block_bytes
