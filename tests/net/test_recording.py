@@ -3,17 +3,15 @@
 import asyncio
 import errno
 import math
-import resource
 import wave
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.full_disk import file_size_limit
 from tests.net.endpoints import call_messages, close_of, connect, pcm_of, received_directly, run, send
 from trunkline.errors import RemoteProtocolError
 from trunkline.net import CallRecording, CallRecordings, Server, serve
@@ -130,17 +128,6 @@ def test_equal_ids_never_replace_a_recording(tmp_path: Path) -> None:
     recorded(tmp_path, *calls)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["same_s-2.wav", "same_s-3.wav", "same_s.wav"]
     assert sorted(len(wav_samples(path)) for path in tmp_path.iterdir()) == [320, 640, 960]
-
-
-@contextmanager
-def file_size_limit(n_bytes: int) -> Iterator[None]:
-    """Let every write beyond `n_bytes` of a file fail, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_costs_one_call_only(tmp_path: Path) -> None:

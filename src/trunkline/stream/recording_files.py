@@ -13,9 +13,10 @@ from trunkline.stream.events import Start
 from trunkline.stream.messages import TRACKS
 from trunkline.wav import WavWriter
 
-__all__ = ["LAYOUTS", "RecordingFiles", "check_layout", "paths_of", "recorded_tracks"]
+__all__ = ["FORMATS", "LAYOUTS", "RecordingFiles", "check_layout", "paths_of", "recorded_tracks"]
 
 LAYOUTS: Final = ("stereo", "mixed", "separate")
+FORMATS: Final = ("wav", "opus")  # what file names end in
 OPUS_BITRATE: Final = 24_000  # for each channel: neither is heard in the other then
 OPUS_PACKETS_HZ: Final = 50
 OPUS_CLOCK_RATE: Final = 48_000  # of pre-skip and end trim (RFC 7845 4)
@@ -111,7 +112,7 @@ class _OpusFile:
         if sample_rate not in OPUS_RATES:
             takes = ", ".join(map(str, OPUS_RATES))
             raise FormatError(
-                f"recording of {sample_rate} Hz: Opus takes {takes} Hz: receive with sample_rate=48000, "
+                f"recording of {sample_rate} Hz: Opus takes {takes} Hz: receive at one of these rates, "
                 "or record to a .wav"
             )
         if channels > OPUS_CHANNELS_MAX:
