@@ -57,7 +57,9 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(samples).T
 
 
-def assert_alike(wav: np.ndarray, decoded: np.ndarray, rate: int) -> None:
+def assert_alike(
+    wav: np.ndarray, decoded: np.ndarray, rate: int, correlation_min: float = CORRELATION_MIN
+) -> None:
     """As many samples, and each channel where it was: its best match is the one without a shift."""
     assert decoded.shape == wav.shape
     for channel, other in zip(wav.astype(float), decoded.astype(float), strict=True):
@@ -67,7 +69,7 @@ def assert_alike(wav: np.ndarray, decoded: np.ndarray, rate: int) -> None:
         by_shift = np.fft.irfft(spectrum) / np.sqrt(np.dot(channel, channel) * np.dot(other, other))
         best = int(np.argmax(by_shift))
         assert min(best, n_padded - best) <= rate * ALIGNED_MS // 1000
-        assert by_shift[0] >= CORRELATION_MIN
+        assert by_shift[0] >= correlation_min
 
 
 @cache
@@ -105,14 +107,11 @@ def delivered(frames: list[Frame], lag_ms: float) -> list[Frame]:
     return sorted(frames, key=when)
 
 
-@pytest.mark.parametrize(
-    ("layout", "rate", "lag_ms"),
-    [("stereo", 8000, 1400), ("mixed", 8000, 1400), ("separate", 8000, 1400), ("stereo", 16000, 0)],
-)
-def test_every_layout_is_the_wav_in_opus(tmp_path: Path, layout: str, rate: int, lag_ms: float) -> None:
-    said = spoken(rate)
+@pytest.mark.parametrize("layout", ["stereo", "mixed", "separate"])
+def test_every_layout_is_the_wav_in_opus(tmp_path: Path, layout: str) -> None:
+    rate, said = 8000, spoken(8000)
     frames = frames_of(said, rate)
-    events: list[Event] = [start(rate), *delivered(frames, lag_ms)]
+    events: list[Event] = [start(rate), *delivered(frames, lag_ms=1400)]
     wav = record(tmp_path / "call.wav", layout, events)
     recorder = record(tmp_path / "call.opus", layout, events)
     assert recorder.duration_ms == wav.duration_ms == len(said["inbound"]) * 1000 / rate
@@ -185,7 +184,12 @@ def test_the_length_is_exact_at_every_rate(tmp_path: Path, rate: int) -> None:
             path, "stereo", [start(rate, tracks=("inbound",)), *frames_of({"inbound": said}, rate)]
         )
         assert recorder.duration_ms == n_samples * 1000 / rate
-        assert decode(path).shape == (1, n_samples)
+        decoded = decode(path)
+        assert decoded.shape == (1, n_samples)
+        if n_samples > packet:
+            assert_alike(
+                said[np.newaxis], decoded, rate, correlation_min=0.2
+            )  # noise costs more than this rate
         assert read(path).shape == (1, n_samples)
 
 
@@ -203,7 +207,7 @@ def test_no_voice_is_heard_in_the_other_channel(tmp_path: Path, silent: str) -> 
 
 
 def test_other_programs_agree(tmp_path: Path) -> None:
-    rate, n_samples = 16000, 48_123
+    rate, n_samples = 8000, 24_061
     path = tmp_path / "call.opus"
     said = {track: samples[:n_samples] for track, samples in spoken(rate).items()}
     record(path, "stereo", [start(rate), *delivered(frames_of(said, rate), 0)])
@@ -217,7 +221,7 @@ def test_other_programs_agree(tmp_path: Path) -> None:
         n_asked += 1
         command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "s16le", "-c:a", "pcm_s16le", "-"]
         done_raw = subprocess.run(command, capture_output=True, check=True)
-        assert (len(done_raw.stdout), done_raw.stderr) == (3 * n_samples * 2 * 2, b"")  # at 48 kHz
+        assert (len(done_raw.stdout), done_raw.stderr) == (6 * n_samples * 2 * 2, b"")  # at 48 kHz
     if not n_asked:
         pytest.skip("neither opusinfo nor ffmpeg is installed")
 
