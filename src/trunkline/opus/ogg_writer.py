@@ -8,8 +8,8 @@ from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, PayloadError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.opus.ogg_page import (
     BEGINS,
     CONTINUES,
@@ -74,7 +74,6 @@ class OggWriter(Exclusive):
         tags: Mapping[str, str] | None = None,
         vendor: str = "trunkline",
     ) -> None:
-        super().__init__()
         head = _opus_head(channels, pre_skip, sample_rate, gain_db)
         comments = _opus_tags(vendor, tags or {})
         self._pre_skip = pre_skip

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.frame import Frame
 from trunkline.stream.events import Event, Start
 from trunkline.stream.recording_files import RecordingFiles, check_layout, recorded_tracks
@@ -59,7 +59,6 @@ class Recorder(Exclusive):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, layout: str = "stereo") -> None:
-        super().__init__()
         check_layout(layout)
         self._path = path
         self._layout = layout
