@@ -74,7 +74,7 @@ class RecordingView:
             start, audio = recording.call.start, recording.call.start.media_format
             at = f", recorded at {start.sample_rate} Hz" if start.sample_rate else ""
             self.note(
-                f"started {recording.path}: {audio.codec} {audio.sample_rate} Hz{at}, "
+                f"started {_files(recording)}: {audio.codec} {audio.sample_rate} Hz{at}, "
                 f"{', '.join(start.tracks)}, from {recording.call.peer}"
             )
 
@@ -89,10 +89,10 @@ class RecordingView:
             f"{track}: {s.packets} packets, {s.lost} lost, {s.late} late, {s.discontinuities} gaps"
             for track, s in recording.call.stats.items()
         )
-        self.note(f"ended {recording.path}: {seconds:.2f} s; {numbers}")
+        self.note(f"ended {_files(recording)}: {seconds:.2f} s; {numbers}")
         if recording.error is not None:
             what = getattr(recording.error, "strerror", None) or recording.error
-            self.note(f"error: {recording.path}: {what}", style="red")
+            self.note(f"error: {_files(recording)}: {what}", style="red")
         elif recording.call.error is not None:
             self.note(f"  cut short: {recording.call.error}", style="yellow")
 
@@ -129,6 +129,10 @@ class RecordingView:
         if len(self.running) > fit:
             table.add_row(f"and {len(self.running) - fit:,} more")
         return table
+
+
+def _files(recording: CallRecording) -> str:
+    return ", ".join(map(str, recording.paths))
 
 
 class _Row(NamedTuple):

@@ -108,7 +108,7 @@ class OggWriter(Exclusive):
 
     @property
     def duration_ms(self) -> float:
-        """What a player plays of the packets so far."""
+        """What a player plays of the packets so far; after an error, of those that reached the file."""
         return max(0, self._granule - self._pre_skip) * 1000 / RATE
 
     @exclusive
@@ -214,6 +214,7 @@ class OggWriter(Exclusive):
                 self._file.flush()
         except BaseException:
             self._failed = True
+            self._granule = self._page_begin
             raise
         self._sequence += 1
         self._flags, self._page_granule, self._page_begin = 0, NO_GRANULE, self._granule
