@@ -10,8 +10,8 @@ import base64
 import functools
 import json
 import statistics
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -24,7 +24,9 @@ from trunkline.stream import StreamReceiver, StreamSender
 from trunkline.testing import speech_like
 from trunkline.track import Track
 
-audioop, orjson, pybase64, soxr = (optional(name) for name in ("audioop", "orjson", "pybase64", "soxr"))
+audioop, orjson, pybase64, soxr, pipecat = (
+    optional(name) for name in ("audioop", "orjson", "pybase64", "soxr", "pipecat.serializers.twilio")
+)
 
 MESSAGES = 4000
 ROUNDS = 15
@@ -100,6 +102,23 @@ def soxr_way(rate: int) -> Contender:
     return receive
 
 
+def pipecat_way(rate: int) -> Contender:
+    """Pipecat's serializer for Twilio, without the loop and the pipeline around it."""
+    params = pipecat.TwilioFrameSerializer.InputParams(auto_hang_up=False, sample_rate=rate)
+    serializer = pipecat.TwilioFrameSerializer("bench", params=params)
+    result_of(serializer.setup(SimpleNamespace(audio_in_sample_rate=rate)))
+    return lambda message: result_of(serializer.deserialize(message))
+
+
+def result_of(coroutine: Coroutine[Any, Any, object]) -> object:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise RuntimeError(f"{coroutine} waits for something: time it in a loop")
+
+
 def peers(rate: int) -> dict[str, Contender]:
     found: dict[str, Contender] = {}
     if audioop:
@@ -109,6 +128,8 @@ def peers(rate: int) -> dict[str, Contender]:
             found["orjson + pybase64 + audioop"] = fast(rate)
         if soxr and rate != 8000:
             found["json + base64 + audioop + soxr"] = soxr_way(rate)
+        if pipecat:
+            found["Pipecat's TwilioFrameSerializer"] = pipecat_way(rate)
     return found
 
 
@@ -149,7 +170,7 @@ def stages(start: list[str], media: list[str]) -> dict[str, Pass]:
 
     def read() -> None:
         reader = MediaReader()
-        reader.open_media(stream_id, 65536, threading.Lock().locked)
+        reader.open_media(stream_id, 65536)
         reader.add_track(Track(MediaFormat("PCMU", 8000), wait_ms=60))
         for message in media:
             reader.receive(message, None)

@@ -21,6 +21,24 @@ static void scan_checked(const char *text, size_t n_chars)
     FUZZ_REQUIRE(media.chunk >= -1 && media.chunk <= TL_MEDIA_NUMBER_MAX);
 }
 
+static bool is_same(tl_media_text a, tl_media_text b)
+{
+    return a.n_chars == b.n_chars && !a.begin == !b.begin && (!a.begin || memcmp(a.begin, b.begin, a.n_chars) == 0);
+}
+
+/* What came before makes no difference. */
+static void scan_next_checked(tl_media_scanner *scanner, const char *text, size_t n_chars)
+{
+    tl_media alone, next;
+    const bool is_media = tl_media_scan(text, n_chars, &alone);
+    FUZZ_REQUIRE(tl_media_scan_next(scanner, text, n_chars, &next) == is_media);
+    if (!is_media)
+        return;
+    FUZZ_REQUIRE(is_same(next.stream_id, alone.stream_id) && is_same(next.track, alone.track));
+    FUZZ_REQUIRE(next.payload.begin == alone.payload.begin && next.payload.n_chars == alone.payload.n_chars);
+    FUZZ_REQUIRE(next.chunk == alone.chunk && next.timestamp == alone.timestamp);
+}
+
 static tl_media_text text_of(const char *chars)
 {
     return (tl_media_text){chars, strlen(chars)};
@@ -28,7 +46,10 @@ static tl_media_text text_of(const char *chars)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
 {
+    tl_media_scanner scanner;
+    memset(&scanner, 0, sizeof scanner);
     scan_checked((const char *)data, n_bytes);
+    scan_next_checked(&scanner, (const char *)data, n_bytes);
     FUZZ_REQUIRE(tl_media_depth((const char *)data, n_bytes) <= n_bytes);
 
     const tl_media_template message = {{
@@ -43,11 +64,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     const size_t n_chars = tl_media_write(&message, tl_isa_best(), numbers, data, n_bytes, text);
     tl_media media;
     FUZZ_REQUIRE(tl_media_scan(text, n_chars, &media));
+    scan_next_checked(&scanner, text, n_chars);
     FUZZ_REQUIRE(media.chunk == (int64_t)n_bytes && media.timestamp == (int64_t)n_bytes * 20);
     if (n_bytes > 1) /* nearly right: one character wrong, or cut short */
         text[data[0] * 257u % n_chars] = (char)data[1];
     scan_checked(text, n_chars);
     scan_checked(text, n_chars / 2);
+    scan_next_checked(&scanner, text, n_chars);
+    scan_next_checked(&scanner, text, n_chars / 2);
+    scan_next_checked(&scanner, (const char *)data, n_bytes);
     free(text);
     return 0;
 }

@@ -75,17 +75,16 @@ static bool read_digits(const char *digits, size_t n, int64_t *number)
 }
 
 /* Digits, in a string or not. */
-static bool take_number(cursor *c, int64_t *number)
+static bool take_number(cursor *c, tl_media_text *text, int64_t *number)
 {
-    tl_media_text text;
     if (c->at < c->end && *c->at == '"')
-        return take_string(c, &text) && read_digits(text.begin, text.n_chars, number);
-    text.begin = c->at;
+        return take_string(c, text) && read_digits(text->begin, text->n_chars, number);
+    text->begin = c->at;
     while (c->at < c->end && is_digit(*c->at))
         c->at++;
-    text.n_chars = (size_t)(c->at - text.begin);
+    text->n_chars = (size_t)(c->at - text->begin);
     /* JSON has no number 007. What follows it is looked at by the caller: 1.5 and 1e3 are none of ours. */
-    return !(text.n_chars > 1 && text.begin[0] == '0') && read_digits(text.begin, text.n_chars, number);
+    return !(text->n_chars > 1 && text->begin[0] == '0') && read_digits(text->begin, text->n_chars, number);
 }
 
 /* A value of somebody else's. */
@@ -93,7 +92,7 @@ static bool skip_value(cursor *c)
 {
     tl_media_text text;
     int64_t number;
-    return c->at < c->end && *c->at == '"' ? take_string(c, &text) : take_number(c, &number);
+    return c->at < c->end && *c->at == '"' ? take_string(c, &text) : take_number(c, &text, &number);
 }
 
 static bool is(tl_media_text text, const char *name)
@@ -116,9 +115,9 @@ static bool take_media_field(cursor *c, tl_media_text name, tl_media *media, uns
     if (is(name, "payload"))
         return first(seen, PAYLOAD) && take_payload(c, &media->payload);
     if (is(name, "timestamp"))
-        return first(seen, TIMESTAMP) && take_number(c, &media->timestamp);
+        return first(seen, TIMESTAMP) && take_number(c, &media->digits[2], &media->timestamp);
     if (is(name, "chunk"))
-        return first(seen, CHUNK) && take_number(c, &media->chunk);
+        return first(seen, CHUNK) && take_number(c, &media->digits[1], &media->chunk);
     if (is(name, "track"))
         return first(seen, TRACK) && take_string(c, &media->track);
     return skip_value(c);
@@ -149,7 +148,7 @@ static bool take_message_field(cursor *c, tl_media_text name, tl_media *media, u
     if (is(name, "streamSid"))
         return first(seen, STREAM_ID) && take_string(c, &media->stream_id);
     if (is(name, "sequenceNumber"))
-        return first(seen, SEQUENCE) && take_number(c, &sequence);
+        return first(seen, SEQUENCE) && take_number(c, &media->digits[0], &sequence);
     return skip_value(c);
 }
 

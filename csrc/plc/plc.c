@@ -128,8 +128,10 @@ static void end_block(tl_plc *plc)
 uint64_t tl_plc_level(const int16_t *pcm, size_t n_items)
 {
     int32_t level = 0; /* of at most 35 ms of 8 channels at 48 kHz: 29 bits */
-    for (size_t i = 0; i < n_items; i++)
-        level += pcm[i] < 0 ? -pcm[i] : pcm[i];
+    for (size_t i = 0; i < n_items; i++) {
+        const int16_t sign = (int16_t)((pcm[i] >> 15) | 1); /* SSE2 multiplies and adds, and has no absolute value */
+        level += pcm[i] * sign;
+    }
     return (uint64_t)level;
 }
 

@@ -30,11 +30,14 @@ tl_meter_sums tl_meter_avx2(const int16_t *pcm, size_t n)
         least = _mm256_min_epi16(least, x);
         most = _mm256_max_epi16(most, x);
     }
-    tl_meter_sums sums = tl_meter_scalar(pcm + i, n - i);
     const int16_t smallest = (int16_t)(least_of(_mm256_xor_si256(least, top)) ^ 0x8000);
     const int16_t largest = (int16_t)(least_of(_mm256_xor_si256(most, _mm256_set1_epi16(INT16_MAX))) ^ 0x7FFF);
-    sums.energy += ((uint64_t)sum_of(high) << 16) + sum_of(low);
-    sums.least = smallest < sums.least ? smallest : sums.least;
-    sums.most = largest > sums.most ? largest : sums.most;
+    tl_meter_sums sums = {((uint64_t)sum_of(high) << 16) + sum_of(low), smallest, largest};
+    if (i < n) {
+        const tl_meter_sums rest = tl_meter_scalar(pcm + i, n - i);
+        sums.energy += rest.energy;
+        sums.least = rest.least < sums.least ? rest.least : sums.least;
+        sums.most = rest.most > sums.most ? rest.most : sums.most;
+    }
     return sums;
 }

@@ -15,6 +15,7 @@ STREAM_RATE_MAX: Final = 48_000
 PTIME_MS_MAX: Final = 200  # RFC 3551 4.2: a receiver should accept packets of 0 to 200 ms
 CHANNELS_MAX: Final = 8
 OPUS_CHANNELS_MAX: Final = 2
+OPUS_RATES: Final = (8_000, 12_000, 16_000, 24_000, 48_000)
 OPUS_PTIMES_MS: Final = (5, 10, 20, 40, 60, 80, 100, 120)
 
 #: Every codec the grammar knows, with its default sample rate in Hz.
@@ -27,7 +28,7 @@ CODECS: Final[dict[str, int]] = {
     "AMR-WB": 16_000,
 }
 _FIXED_RATES: Final = {
-    "OPUS": (8_000, 12_000, 16_000, 24_000, 48_000),
+    "OPUS": OPUS_RATES,
     "G722": (16_000,),
     "AMR-WB": (16_000,),
 }

@@ -63,7 +63,7 @@ def test_a_file_goes_over_the_wire_and_lands_as_a_file(tmp_path: Path, speech: P
     (line,) = stats.read_bytes().splitlines()
     told = msgspec.json.decode(line)
     inbound = told["tracks"]["inbound"]
-    assert (told["recording"], told["duration_ms"]) == (str(only_file(out)), 1010.0)
+    assert (told["recordings"], told["duration_ms"]) == ([str(only_file(out))], 1010.0)
     assert (inbound["packets"], inbound["bytes"], inbound["lost"]) == (51, len(PCM) // 2, 0)
 
 
@@ -114,6 +114,40 @@ def test_opus_is_recorded_and_kept_as_it_came(tmp_path: Path, speech: Path) -> N
     played, rate = soundfile.read(kept, dtype="int16")
     assert (rate, len(played)) == (16000, len(decoded) // 2)
     assert abs(played - np.frombuffer(decoded, np.int16)).max() <= 1
+
+
+def test_tracks_are_recorded_to_opus_files_of_their_own(tmp_path: Path, libopus: object) -> None:
+    out = tmp_path / "out"
+    sides = [speech_like(1.01, seed=k) for k in range(2)]
+    wav.write(
+        tmp_path / "call.wav",
+        np.stack([np.frombuffer(side, np.int16) for side in sides], axis=1),
+        8000,
+        channels=2,
+    )
+    options = ("--layout", "separate", "--format", "opus", "--calls", 1)
+    with receiving(out, *options) as (process, url):
+        sent = trunkline("send", tmp_path / "call.wav", "--url", url, "--speed", 0, "--track", "both")
+        code, output, errors = read_rest(process)
+    assert (sent.returncode, sent.stderr, code, errors) == (0, "", 0, "")
+    inbound, outbound = paths = sorted(out.iterdir())
+    assert inbound.name.endswith(".inbound.opus")
+    assert outbound.name == inbound.name.replace(".inbound.", ".outbound.")
+    assert f"started {inbound}, {outbound}: PCMU 8000 Hz, inbound, outbound, from" in output
+    assert f"ended {inbound}, {outbound}: 1.01 s; inbound: 51 packets" in output
+    for path, side in zip(paths, sides, strict=True):
+        heard, rate = soundfile.read(path, dtype="int16")
+        said = np.frombuffer(side, np.int16)
+        assert (rate, len(heard)) == (8000, len(said))
+        assert np.corrcoef(heard, said)[0, 1] > 0.9
+
+
+def test_without_libopus_nothing_is_promised_in_opus(tmp_path: Path) -> None:
+    command = ("receive", "--format", "opus", "--out", tmp_path / "out")
+    failed = trunkline(*command, TRUNKLINE_LIBOPUS="/nowhere/libopus.so.0")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("error: libopus cannot be loaded: install it")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_libopus_a_stream_of_it_is_refused_with_the_cure(tmp_path: Path, speech: Path) -> None:
@@ -369,6 +403,9 @@ def test_what_is_no_wav_is_refused_and_debug_shows_where(
         ["receive", "--key", sys.executable],
         ["receive", "--rate", "3999"],
         ["receive", "--rate", "192001"],
+        ["receive", "--layout", "mono"],
+        ["receive", "--format", "mp3"],
+        ["receive", "--format", "opus", "--rate", "44100"],
         ["nothing"],
     ],
 )

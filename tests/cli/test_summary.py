@@ -77,7 +77,7 @@ def test_each_call_is_a_line_with_all_that_was_counted(tmp_path: Path) -> None:
     append_stats(path, cut)
     first, second = map(msgspec.json.decode, path.read_bytes().splitlines())
     assert first["tracks"] == msgspec.to_builtins(whole.call.stats)
-    assert (first["recording"], first["duration_ms"]) == ("out/whole.wav", 98_765.0)
+    assert (first["recordings"], first["duration_ms"]) == (["out/whole.wav"], 98_765.0)
     assert (first["call_id"], first["stream_id"], first["peer"]) == ("call-1", "stream-1", "127.0.0.1:1")
     assert (first["codec"], first["sample_rate"]) == ("PCMU", 8000)
     assert (first["error"], first["cut_short"]) == (None, None)

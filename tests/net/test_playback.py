@@ -12,7 +12,8 @@ from tests.net.virtual_time import run_in_virtual_time
 from trunkline import g711
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.net import Call, serve
-from trunkline.stream import Cleared, Dtmf, Event, Frame, Mark, Stop, StreamReceiver, StreamSender
+from trunkline.net.call import CloseCode
+from trunkline.stream import Cleared, Dtmf, Event, Frame, Mark, Playout, Stop, StreamReceiver, StreamSender
 from trunkline.testing import speech_like
 
 Handler = Callable[[Call], Awaitable[None]]
@@ -218,6 +219,51 @@ def test_a_peer_that_vanishes_ends_the_playback_and_nobody_elses() -> None:
                 assert json.loads((await other.receive()).data)["event"] == "media"
 
     run_in_virtual_time(main())
+
+
+def test_playback_that_fails_ends_its_call_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def due(playout: Playout, now_ms: float) -> list[bytes]:
+        raise MemoryError("no room for a packet")
+
+    monkeypatch.setattr(Playout, "due", due)
+    errors: list[Exception | None] = []
+    codes: list[int | None] = []
+
+    async def play(call: Call) -> None:
+        await call.play(SPEECH)
+        async for _ in call:
+            pass
+        errors.append(call.error)
+        with pytest.raises(LocalProtocolError, match="ended"):
+            call.mark("late")
+
+    async def main() -> None:
+        platform = await call(play, nothing)
+        codes.append(platform.socket.close_code)
+
+    run_in_virtual_time(main())
+    assert codes == [CloseCode.INTERNAL_ERROR]
+    assert "playback failed: no room for a packet" in str(errors[0])
+
+
+def test_what_was_heard_is_known_after_the_call_and_grows_no_more() -> None:
+    heard: list[float] = []
+
+    async def play(call: Call) -> None:
+        await call.play(SPEECH)
+        async for _ in call:
+            pass
+        heard.append(call.played_ms)
+        await asyncio.sleep(5)
+        heard.append(call.played_ms)
+
+    async def hang_up(platform: Platform) -> None:
+        await asyncio.sleep(1)
+        await send(platform.socket, platform.sender.stop())
+
+    run_in_virtual_time(call(play, hang_up))
+    assert heard[0] == pytest.approx(1000, abs=30)
+    assert heard[1] == heard[0]
 
 
 def test_impossible_limit_is_refused() -> None:

@@ -1,27 +1,31 @@
-"""CallRecordings: one true WAV per call, whatever the ids, the peers and the disk do."""
+"""CallRecordings: one true recording per call, whatever the ids, the peers and the disk do."""
 
 import asyncio
+import base64
 import errno
+import json
 import math
-import resource
 import wave
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.full_disk import file_size_limit
 from tests.net.endpoints import call_messages, close_of, connect, pcm_of, received_directly, run, send
-from trunkline.errors import RemoteProtocolError
+from trunkline import opus
+from trunkline.errors import FormatError, RemoteProtocolError
 from trunkline.net import CallRecording, CallRecordings, Server, serve
 from trunkline.net.recording import _harmless, _level_dbfs
-from trunkline.stream import Frame
+from trunkline.stream import Frame, Recorder, StreamSender
 from trunkline.testing import speech_like, tone
 
 PCM = speech_like(2.01)
+TRACKS = ("inbound", "outbound")
 
 
 def wav_samples(path: Path) -> bytes:
@@ -32,15 +36,15 @@ def wav_samples(path: Path) -> bytes:
         return samples
 
 
-def recorded(directory: Path, *calls: list[bytes]) -> list[CallRecording]:
+def recorded(
+    directory: Path, *calls: list[bytes], layout: str = "stereo", format: str = "wav", output: str = "pcm"
+) -> list[CallRecording]:
     """Record calls that take turns message by message; a call is cut off after its last message."""
     ended: list[CallRecording] = []
 
     async def main() -> None:
-        async with (
-            serve(CallRecordings(directory, on_end=ended.append)) as server,
-            asyncio.TaskGroup() as group,
-        ):
+        handler = CallRecordings(directory, layout=layout, format=format, on_end=ended.append)
+        async with serve(handler, output=output) as server, asyncio.TaskGroup() as group:
             for messages in calls:
                 group.create_task(deliver(server, messages))
 
@@ -90,6 +94,114 @@ def test_opus_files_that_are_there_are_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "same_s.outbound.opus").read_bytes().startswith(b"of a call")
 
 
+def both_tracks(call_id: str, format: str = "PCMU") -> list[bytes]:
+    """A call in which both speak at once."""
+    sender = StreamSender(format, sample_rate=8000, call_id=call_id, stream_id="s", tracks=TRACKS)
+    messages = [*sender.start()]
+    for k, track in enumerate(TRACKS):
+        messages += sender.media(speech_like(0.5, seed=k), track)
+    return messages + sender.stop()
+
+
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.mark.parametrize("format", ["wav", "opus"])
+@pytest.mark.parametrize("layout", ["stereo", "mixed", "separate"])
+def test_every_layout_and_format_is_a_recorders(
+    tmp_path: Path, libopus: object, layout: str, format: str
+) -> None:
+    messages = both_tracks("call")
+    (recording,) = recorded(tmp_path / "out", messages, layout=layout, format=format)
+    assert recording.error is None
+    with Recorder(tmp_path / f"call_s.{format}", layout=layout) as recorder:
+        for event in received_directly(messages):
+            recorder.write(event)
+    paths = list(dict.fromkeys(recorder.paths.values()))
+    assert [path.name for path in recording.paths] == [path.name for path in paths]
+    assert names_in(tmp_path / "out") == [path.name for path in paths]
+    assert recording.duration_ms == recorder.duration_ms == 500
+    for path, expected in zip(recording.paths, paths, strict=True):
+        assert samples_of(path) == samples_of(expected)
+
+
+def samples_of(path: Path) -> bytes:
+    samples, _ = soundfile.read(path, dtype="int16")
+    return bytes(samples.tobytes())
+
+
+@pytest.mark.parametrize("taken", ["same_s.inbound.wav", "same_s.outbound.wav"])
+def test_a_name_is_free_when_both_tracks_are(tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).write_bytes(b"somebody's")
+    calls = [both_tracks("same"), both_tracks("same"), call_messages("same", PCM[:640], stream_id="s")]
+    ended = recorded(tmp_path, *calls, layout="separate")
+    assert {recording.error for recording in ended} == {None}
+    assert (tmp_path / taken).read_bytes() == b"somebody's"
+    own = sorted(path.name for recording in ended for path in recording.paths)
+    assert len(own) == len(set(own)) == 5
+    assert names_in(tmp_path) == sorted([*own, taken])
+
+
+@pytest.mark.parametrize("layout", ["stereo", "separate"])
+def test_kept_packets_are_beside_a_recording_in_opus(tmp_path: Path, libopus: object, layout: str) -> None:
+    messages = both_tracks("call", format="OPUS@16000h")
+    calls = [messages, messages]
+    ended = recorded(tmp_path, *calls, layout=layout, format="opus", output="both")
+    assert [recording.error for recording in ended] == [None, None]
+    kept = "call_s.packets" if layout == "separate" else "call_s"
+    kept_names = [f"{kept}.{track}.opus" for track in TRACKS]
+    own_names = [f"call_s.{track}.opus" for track in TRACKS] if layout == "separate" else ["call_s.opus"]
+    second = [name.replace("call_s", "call_s-2") for name in own_names + kept_names]
+    assert names_in(tmp_path) == sorted(own_names + kept_names + second)
+    sent = [json.loads(message) for message in messages]
+    for track, name in zip(TRACKS, kept_names, strict=True):
+        packets = [
+            base64.b64decode(m["media"]["payload"]) for m in sent if m.get("media", {}).get("track") == track
+        ]
+        with opus.OggReader(tmp_path / name) as reader:
+            assert [packet.packet for packet in reader] == packets
+    for name in own_names:
+        assert samples_of(tmp_path / name) == samples_of(tmp_path / name.replace("call_s", "call_s-2"))
+
+
+def test_no_recording_has_the_name_of_another_calls_track(tmp_path: Path, libopus: object) -> None:
+    calls = [
+        call_messages("a", PCM[:640], "OPUS@16000h", stream_id="s"),
+        call_messages("a", PCM[:640], "OPUS@16000h", stream_id="s.inbound"),
+    ]
+    recorded(tmp_path, *calls, format="opus", output="both")
+    assert names_in(tmp_path) == [
+        "a_s.inbound.opus",
+        "a_s.opus",
+        "a_s_inbound.inbound.opus",
+        "a_s_inbound.opus",
+    ]
+
+
+def test_what_opus_cannot_record_ends_its_call_and_leaves_no_file(tmp_path: Path) -> None:
+    bad = call_messages("bad", PCM[:3528], "L16@44100h", stream_id="s")
+    (recording,) = recorded(tmp_path, bad, layout="separate", format="opus")
+    assert isinstance(recording.error, FormatError)
+    assert "recording of 44100 Hz: Opus takes 8000," in str(recording.error)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layout": "mono"}, "layout 'mono': takes stereo, mixed, separate"),
+        ({"format": "mp3"}, "format 'mp3': takes wav, opus"),
+    ],
+)
+def test_other_options_are_refused_before_a_call(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(FormatError, match=message):
+        CallRecordings(tmp_path / "out", **options)
+    assert names_in(tmp_path) == []
+
+
 HOSTILE = [
     "../../x",
     "/etc/passwd",
@@ -121,8 +233,8 @@ def test_what_is_left_of_an_id_is_a_plain_name(text: str) -> None:
     name = _harmless(text)
     assert 1 <= len(name) <= 64
     assert name.isascii()
-    assert name[0] not in ".-"
-    assert not set(name) & set("/\\\0\n :")
+    assert name[0] != "-"
+    assert not set(name) & set("./\\\0\n :")
 
 
 def test_equal_ids_never_replace_a_recording(tmp_path: Path) -> None:
@@ -130,17 +242,6 @@ def test_equal_ids_never_replace_a_recording(tmp_path: Path) -> None:
     recorded(tmp_path, *calls)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["same_s-2.wav", "same_s-3.wav", "same_s.wav"]
     assert sorted(len(wav_samples(path)) for path in tmp_path.iterdir()) == [320, 640, 960]
-
-
-@contextmanager
-def file_size_limit(n_bytes: int) -> Iterator[None]:
-    """Let every write beyond `n_bytes` of a file fail, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_costs_one_call_only(tmp_path: Path) -> None:
@@ -212,9 +313,12 @@ def test_a_full_disk_leaves_the_duration_of_the_file(tmp_path: Path) -> None:
     assert recording.duration_ms == n_samples / 8
 
 
-def test_a_disk_that_is_full_before_the_header_keeps_no_empty_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layout", "format"), [("stereo", "wav"), ("separate", "wav"), ("separate", "opus")])
+def test_a_disk_that_is_full_before_the_header_keeps_no_empty_file(
+    tmp_path: Path, libopus: object, layout: str, format: str
+) -> None:
     with file_size_limit(0):
-        (recording,) = recorded(tmp_path, call_messages("call-1", PCM, stream_id="s"))
+        (recording,) = recorded(tmp_path, both_tracks("call-1"), layout=layout, format=format)
     assert isinstance(recording.error, OSError)
     assert recording.duration_ms == 0
     assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "trunkline"
 # From the bottom up. A module may import from its own layer and from those before it; a module at the
 # top of the package that is not named here is a public module.
 LAYERS = [
-    {"buffers", "errors", "extras", "exclusive", "formats", "timeline"},
+    {"buffers", "errors", "extras", "formats", "timeline"},
     {"_native"},
     {"public modules"},
     {"stream"},

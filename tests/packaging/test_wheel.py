@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 
 STEMS = [
     "_buffer",
+    "exclusive",
     "cpu",
     "g711",
     "audioop",

@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.reference.stream import Platform
-from trunkline._native.media import depth, scan
+from trunkline._native.media import Scanner, depth, scan
 from trunkline.errors import TrunklineError
 from trunkline.frame import Frame
 from trunkline.stream import Event, StreamReceiver, StreamSender, Unknown, messages
@@ -178,6 +180,51 @@ def test_what_is_recognised_is_json_with_these_values(text: str) -> None:
     assert (message.get("streamSid"), body["track"], body["payload"].encode()) == (stream_id, track, payload)
     assert int(body["timestamp"]) == timestamp
     assert chunk == (int(body["chunk"]) if "chunk" in body else None)
+
+
+QUOTED = (
+    '{"event":"media","sequenceNumber":"12","streamSid":"MZ1",'
+    '"media":{"track":"inbound","chunk":"11","timestamp":"200","payload":"AAAA"},"n":7}'
+)
+LAYOUTS = [
+    QUOTED,
+    re.sub(r'"(\d+)"', r"\1 ", QUOTED),
+    '{"media":{"payload":"","timestamp":0,"track":""},"event":"media"}',
+]
+
+
+def relatives(text: str) -> Iterator[str]:
+    """Change each character, and each number to each of many."""
+    for at in range(len(text) + 1):
+        for character in '0"{}, :\\x\0\x7fé':
+            yield text[:at] + character + text[at:]
+            yield text[:at] + character + text[at + 1 :]
+        yield text[:at]
+        yield text[:at] + text[at + 1 :]
+        yield text[at:]
+    for number in re.finditer(r'(?<=[:"])\d+', text):
+        for other in [*NUMBERS, "5", "4100", "00", "9007199254740991", "9" * 16, "9" * 17, "9" * 400]:
+            yield text[: number.start()] + other.strip('"') + text[number.end() :]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_came_before_makes_no_difference(layout: str) -> None:
+    assert scan(layout) is not None
+    for text in relatives(layout):
+        scanner = Scanner()
+        assert scanner.scan(layout) == scan(layout)
+        assert scanner.scan(text) == scan(text)
+        assert scanner.scan(layout) == scan(layout)
+
+
+def test_messages_of_two_tracks_and_of_great_length_are_recognised_in_turn() -> None:
+    scanner = Scanner()
+    for number in range(300):
+        track = ["inbound", "outbound"][number % 2]
+        extra = "x" * (number * 3)  # more than a layout keeps, in the end
+        body = f'"track":"{track}","chunk":"{number}","timestamp":"{20 * number}","payload":"AAAA"'
+        text = f'{{"event":"media","e":"{extra}","sequenceNumber":{number},"media":{{{body}}}}}'
+        assert scanner.scan(text) == (None, track, 20 * number, number, b"AAAA")
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300))

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.reference import stream as reference
 from tests.reference.stream import samples_of
 from trunkline import g711
-from trunkline.errors import FormatError, LocalProtocolError
+from trunkline.errors import BufferTooSmallError, FormatError, LocalProtocolError
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.resample import Resampler
 from trunkline.stream import Dtmf, Event, Frame, Mark, Start, Stop, StreamReceiver, StreamSender
@@ -200,6 +200,52 @@ def test_pcm_of_another_rate_is_resampled_at_once() -> None:
         assert message["media"]["timestamp"] == str(i // 960 * 20)
     tail, _ = read(sender.stop())
     assert base64.b64decode(tail["media"]["payload"]) == g711.ulaw_encode(resampler.flush())
+
+
+@given(
+    st.sampled_from(["PCMU", "PCMA@8000h@30i", "L16@24000h@40i"]),
+    st.sampled_from([8000, 11025, 24000, 48000]),
+    st.lists(st.tuples(st.sampled_from(TRACKS), st.integers(0, 10**9)), max_size=20),
+)
+def test_media_into_writes_what_media_gives(
+    codec: str, sample_rate: int, turns: list[tuple[str, int]]
+) -> None:
+    ptime = CodecSpec.parse(codec).ptime_ms
+    assume(sample_rate * ptime % 1000 == 0)
+    one, other = (
+        StreamSender(codec, sample_rate=sample_rate, tracks=TRACKS, stream_id="S", call_id="C")
+        for _ in range(2)
+    )
+    assert one.start() == other.start()
+    out = bytearray(b"x" * (one.message_bytes_max + 7))
+    for track, number in turns:
+        pcm = array("h", [number % 30_000] * (number % (sample_rate * ptime // 1000 + 1)))
+        n_bytes = other.media_into(pcm, out, track)
+        assert one.media(pcm, track) == ([bytes(out[:n_bytes])] if n_bytes else [])
+        assert bytes(out[one.message_bytes_max :]) == b"x" * 7
+    assert one.stop() == other.stop()
+
+
+def test_media_into_refuses_before_it_takes_anything() -> None:
+    sender = StreamSender("PCMU", sample_rate=16000)
+    with pytest.raises(LocalProtocolError, match="media before start"):
+        sender.media_into(bytes(640), bytearray(1000))
+    sender.start()
+    with pytest.raises(BufferTooSmallError) as caught:
+        sender.media_into(bytes(640), bytearray(sender.message_bytes_max - 1))
+    assert (caught.value.needed, caught.value.available) == (
+        sender.message_bytes_max,
+        sender.message_bytes_max - 1,
+    )
+    with pytest.raises(ValueError, match="a packet's 320 samples at most, got 321"):
+        sender.media_into(bytes(642), bytearray(1000))
+    with pytest.raises(TypeError, match="out"):
+        sender.media_into(bytes(640), bytes(1000))
+    with pytest.raises(LocalProtocolError, match="'both' is not declared"):
+        sender.media_into(bytes(640), bytearray(1000), "both")
+    out = bytearray(1000)
+    n_bytes = sender.media_into(bytes(640), out)
+    assert json.loads(out[:n_bytes])["media"]["chunk"] == "1"
 
 
 def test_properties() -> None:

@@ -357,6 +357,16 @@ def test_a_failed_writer_says_so_and_closes_in_silence() -> None:
     writer.close()
 
 
+def test_a_failed_writer_has_the_duration_of_the_file() -> None:
+    disk = Limited(700)
+    writer = opus.OggWriter(disk)
+    with pytest.raises(OSError, match="No space left"):  # noqa: PT012
+        while True:
+            writer.write(PACKETS[0])
+    writer.close()
+    assert writer.duration_ms == opus.OggReader(io.BytesIO(disk.getvalue())).duration_ms == 1493.5
+
+
 def test_every_moment_of_a_recording_opens() -> None:
     disk = Limited(1 << 20)
     with opus.OggWriter(disk, pre_skip=0) as writer:

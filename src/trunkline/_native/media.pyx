@@ -1,15 +1,21 @@
 """The media messages of a stream, from text to frames: scan, decode base64, push into the track."""
 
 cimport cython
+from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize, PyBytes_Size
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp
 
+from trunkline._native._buffer cimport acquire_out, acquire_s16
 from trunkline._native.base64 cimport tl_base64_decode, tl_base64_decoded_max
 from trunkline._native.cpu cimport selected_isa, tl_isa
+from trunkline._native.exclusive cimport Exclusive
+from trunkline._native.packetizer cimport Packetizer
 from trunkline._native.track cimport TL_TRACK_NO_SEQUENCE, Track, tl_track_deadline_ms
+
+from trunkline.errors import LocalProtocolError
 
 cdef extern from "trunkline/media.h" nogil:
     ctypedef struct tl_media_text:
@@ -24,6 +30,11 @@ cdef extern from "trunkline/media.h" nogil:
         int64_t chunk
 
     bint tl_media_scan(const char *text, size_t n_chars, tl_media *media)
+
+    ctypedef struct tl_media_scanner:
+        pass
+
+    bint tl_media_scan_next(tl_media_scanner *scanner, const char *text, size_t n_chars, tl_media *media)
     size_t tl_media_depth(const char *text, size_t n_chars)
 
     enum:
@@ -46,8 +57,23 @@ def scan(str text not None):
     cdef tl_media media
     cdef Py_ssize_t n_chars
     cdef const char *chars = PyUnicode_AsUTF8AndSize(text, &n_chars)
-    if not tl_media_scan(chars, <size_t> n_chars, &media):
-        return None
+    return told(&media) if tl_media_scan(chars, <size_t> n_chars, &media) else None
+
+
+cdef class Scanner:
+    """Read the media messages of a stream one after the other, for tests."""
+
+    cdef tl_media_scanner scanner
+
+    def scan(self, str text not None):
+        """Give what `scan` gives."""
+        cdef tl_media media
+        cdef Py_ssize_t n_chars
+        cdef const char *chars = PyUnicode_AsUTF8AndSize(text, &n_chars)
+        return told(&media) if tl_media_scan_next(&self.scanner, chars, <size_t> n_chars, &media) else None
+
+
+cdef tuple told(tl_media *media):
     return (
         None if media.stream_id.begin is NULL else text_of(media.stream_id).decode(),
         text_of(media.track).decode(),
@@ -62,24 +88,23 @@ def depth(bytes text not None):
     return tl_media_depth(PyBytes_AsString(text), <size_t> PyBytes_Size(text))
 
 
-cdef class MediaReader:
+cdef class MediaReader(Exclusive):
     """What a StreamReceiver is made of: it takes plain media of tracks that it knows, a subclass the rest."""
 
     cdef bytes stream_id  # None: there is no stream yet, or no longer
     cdef Py_ssize_t max_bytes
     cdef tl_isa isa
+    cdef tl_media_scanner scanner
     cdef Track inbound
     cdef Track outbound
-    cdef object in_use
 
     def __cinit__(self, *args, **options):
         self.isa = selected_isa()
 
-    def open_media(self, str stream_id not None, Py_ssize_t max_bytes, in_use):
-        """Begin: `stream_id` is what messages of at most `max_bytes` may name; `in_use()`: not now."""
+    def open_media(self, str stream_id not None, Py_ssize_t max_bytes):
+        """Begin: `stream_id` is what messages of at most `max_bytes` may name."""
         self.stream_id = stream_id.encode()
         self.max_bytes = max_bytes
-        self.in_use = in_use
 
     def close_media(self):
         """Leave everything to the subclass from here on."""
@@ -116,7 +141,7 @@ cdef class MediaReader:
         cdef const char *chars
         cdef Py_ssize_t n_chars
         cdef list events
-        if self.stream_id is None or self.in_use():
+        if self.stream_id is None or self.busy:
             return self._receive(message, arrival_ms)
         if type(message) is str:
             try:
@@ -137,7 +162,7 @@ cdef class MediaReader:
         cdef uint8_t payload[PAYLOAD_BYTES_MAX]
         cdef Track track
         cdef int64_t n_bytes
-        if n_chars > self.max_bytes or not tl_media_scan(chars, <size_t> n_chars, &media):
+        if n_chars > self.max_bytes or not tl_media_scan_next(&self.scanner, chars, <size_t> n_chars, &media):
             return None
         if media.stream_id.begin is not NULL and not same(media.stream_id, self.stream_id):
             return None
@@ -163,7 +188,7 @@ cdef class MediaWriter:
     part of None leaves out itself and the number before it.
     """
 
-    cdef readonly object packetizer
+    cdef readonly Packetizer packetizer
     cdef object parts
     cdef tl_media_template template
     cdef tl_isa isa
@@ -171,7 +196,8 @@ cdef class MediaWriter:
     cdef uint64_t numbers[3]  # of the last message: sequence, chunk, timestamp
     cdef bint count_bytes
 
-    def __cinit__(self, packetizer, int ptime_ms, Py_ssize_t units, bint count_bytes, parts):
+    def __cinit__(self, Packetizer packetizer not None, int ptime_ms, Py_ssize_t units, bint count_bytes,
+                  parts):
         parts = tuple(parts)
         if len(parts) != TL_MEDIA_PARTS or units < 1:
             raise TypeError(f"takes {TL_MEDIA_PARTS} parts and units from 1 on, got {len(parts)} and {units}")
@@ -188,14 +214,7 @@ cdef class MediaWriter:
                 self.template.parts[i].n_chars = <size_t> PyBytes_Size(parts[i])
         self.isa = selected_isa()
 
-    def push(self, pcm, uint64_t sequence):
-        """Take PCM; return the messages that became whole, the first with the sequence number after this."""
-        return self.messages(self.packetizer.push(pcm), sequence)
-
-    def flush(self, uint64_t sequence):
-        """Return what is left, in a shorter packet; as `push`."""
-        return self.messages(self.packetizer.flush(), sequence)
-
+    # The first message has the sequence number after this.
     cdef list messages(self, list payloads, uint64_t sequence):
         cdef Py_ssize_t i
         self.numbers[0] = sequence
@@ -204,23 +223,138 @@ cdef class MediaWriter:
         return payloads
 
     cdef bytes message(self, bytes payload):
-        cdef size_t n_bytes = <size_t> PyBytes_Size(payload)
-        cdef size_t most = tl_media_size_max(&self.template, n_bytes)
+        cdef Py_ssize_t most = self.bytes_max(PyBytes_Size(payload))
         cdef char[MESSAGE_BYTES] here
+        if most <= MESSAGE_BYTES:
+            return PyBytes_FromStringAndSize(here, self.write(payload, here))
+        message = PyBytes_FromStringAndSize(NULL, most)
+        return message[:self.write(payload, PyBytes_AsString(message))]
+
+    # Of a message with n_bytes of payload.
+    cdef Py_ssize_t bytes_max(self, Py_ssize_t n_bytes) except -1:
+        cdef size_t most = tl_media_size_max(&self.template, <size_t> n_bytes)
         if most == 0:
             raise MemoryError
+        return <Py_ssize_t> most
+
+    cdef Py_ssize_t write(self, bytes payload, char *text):
+        cdef size_t n_bytes = <size_t> PyBytes_Size(payload)
         self.numbers[0] += 1
         self.numbers[1] += 1
         self.numbers[2] = self.n_sent * self.ptime_ms // self.units
         self.n_sent += n_bytes if self.count_bytes else 1
-        if most <= MESSAGE_BYTES:
-            return PyBytes_FromStringAndSize(here, self.write(payload, n_bytes, here))
-        message = PyBytes_FromStringAndSize(NULL, <Py_ssize_t> most)
-        return message[:self.write(payload, n_bytes, PyBytes_AsString(message))]
-
-    cdef Py_ssize_t write(self, bytes payload, size_t n_bytes, char *text):
         return <Py_ssize_t> tl_media_write(&self.template, self.isa, self.numbers, PyBytes_AsString(payload),
                                            n_bytes, text)
+
+
+cdef class MediaSender(Exclusive):
+    """What a StreamSender is made of: media of its tracks; a subclass says the rest, and when it may."""
+
+    cdef dict writers
+    cdef MediaWriter first
+    cdef uint64_t sequence  # of the last message
+    cdef bint is_live
+
+    def __cinit__(self, *args, **options):
+        self.writers = {}
+
+    def add_track(self, str name not None, MediaWriter writer not None):
+        """Write the media of the track of this name; the first one is the default."""
+        if self.first is None:
+            self.first = writer
+        self.writers[name] = writer
+
+    def open_media(self):
+        """Begin: media may be sent."""
+        self.is_live = True
+
+    def close_media(self):
+        """Leave it to the subclass to refuse media."""
+        self.is_live = False
+
+    def next_sequence(self):
+        """Count a message that the subclass writes; return its sequence number."""
+        self.sequence += 1
+        return self.sequence
+
+    def packetizer(self, track=None):
+        """Give a track's packetizer."""
+        return self.writer_of(track).packetizer
+
+    def media(self, pcm, track=None):
+        """Send mono PCM (native-endian s16, any length) on a track: a message for each whole packet.
+
+        What does not fill a packet is kept for the next call, `flush` or `stop`. At a `sample_rate` of its
+        own 20 ms give 20 ms all the same, but `delay_ms` later: the end comes with `flush` or `stop`.
+        """
+        cdef MediaWriter writer
+        self.enter()
+        try:
+            if not self.is_live:
+                self._check_live("media")
+            writer = self.writer_of(track)
+            return self.count(writer.messages(writer.packetizer.push_in(pcm), self.sequence))
+        finally:
+            self.busy = False
+
+    def media_into(self, pcm, out, track=None):
+        """Send PCM, as `media`, of at most one packet, and write the message into `out`; return its bytes.
+
+        0: no packet is whole yet. `out`: a writable buffer of `message_bytes_max`; BufferTooSmallError when
+        it is shorter, ValueError for more than a packet of PCM; nothing is consumed then.
+        """
+        cdef MediaWriter writer
+        cdef Py_buffer view
+        cdef list payloads
+        self.enter()
+        try:
+            if not self.is_live:
+                self._check_live("media")
+            writer = self.writer_of(track)
+            check_one_packet(pcm, writer.packetizer)
+            acquire_out(out, &view, writer.bytes_max(writer.packetizer.payload_bytes), False)
+            try:
+                payloads = writer.packetizer.push_in(pcm)
+                if not payloads:
+                    return 0
+                writer.numbers[0] = self.sequence
+                self.sequence += 1
+                return writer.write(payloads[0], <char *> view.buf)
+            finally:
+                PyBuffer_Release(&view)
+        finally:
+            self.busy = False
+
+    @property
+    def message_bytes_max(self):
+        """The most that a message of media may have, on any track."""
+        return max([(<MediaWriter> writer).bytes_max((<MediaWriter> writer).packetizer.payload_bytes)
+                    for writer in self.writers.values()])
+
+    def flush_media(self, track=None):
+        """Send what a track's last `media` left over."""
+        cdef MediaWriter writer = self.writer_of(track)
+        return self.count(writer.messages(writer.packetizer.flush_in(), self.sequence))
+
+    cdef MediaWriter writer_of(self, object track):
+        writer = self.first if track is None else self.writers.get(track)
+        if writer is None:
+            raise LocalProtocolError(f"track {track!r} is not declared: takes {', '.join(self.writers)}")
+        return writer
+
+    cdef list count(self, list messages):
+        self.sequence += len(messages)
+        return messages
+
+
+cdef int check_one_packet(object pcm, Packetizer packetizer) except -1:
+    cdef Py_buffer view
+    cdef Py_ssize_t n_samples = acquire_s16(pcm, &view, "pcm")
+    PyBuffer_Release(&view)
+    most = packetizer.codec.ptime_ms * packetizer.sample_rate // 1000
+    if n_samples > most:
+        raise ValueError(f"pcm: takes a packet's {most} samples at most, got {n_samples}")
+    return 0
 
 
 cdef bytes text_of(tl_media_text text):

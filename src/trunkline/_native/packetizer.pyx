@@ -9,11 +9,11 @@ from trunkline._native._buffer cimport acquire_s16
 from trunkline._native.cpu cimport selected_isa
 from trunkline._native.frame cimport exact_int
 from trunkline._native.opus_encoder cimport Encoder
+from trunkline._native.resample cimport Resampler
 from trunkline._native.track cimport (
     allocate,
     enter,
     find_codec,
-    tl_packetizer,
     tl_packetizer_config,
     tl_packetizer_drop,
     tl_packetizer_finish,
@@ -25,7 +25,6 @@ from trunkline._native.track cimport (
     tl_packetizer_take,
 )
 
-from trunkline._native.resample import Resampler
 from trunkline.errors import FormatError
 from trunkline.formats import CodecSpec, MediaFormat
 
@@ -42,16 +41,6 @@ cdef class Packetizer:
     another goes through a Resampler in quality "voice". `encoder`: an opus.Encoder of the codec's rate and
     channels whose settings are to be taken; it is copied. FormatError when the codec is not encoded here.
     """
-
-    cdef tl_packetizer *packetizer
-    cdef bint busy
-    cdef int channels
-    cdef object resampler  # None: the PCM has the codec's rate
-    cdef bint resampler_holds  # samples that a flush brings
-    cdef readonly int sample_rate
-    cdef readonly object codec
-    cdef Encoder encoder
-    cdef bint encoder_holds
 
     def __cinit__(self, codec, *, channels=1, sample_rate=None, encoder=None):
         if not isinstance(codec, CodecSpec):
@@ -95,10 +84,13 @@ cdef class Packetizer:
         and what makes no packet yet is kept. ValueError when it is not a whole number of samples of
         every channel, TypeError for other buffers, ConcurrentUseError inside another push.
         """
+        return self.push_in(pcm)
+
+    cdef list push_in(self, object pcm):
         enter(&self.busy)
         try:
             if self.resampler is not None:
-                pcm = self.resampler.process(pcm)
+                pcm = self.resampler.process_in(pcm)
                 self.resampler_holds = self.resampler_holds or len(pcm) > 0
             return self.packetize(pcm)
         finally:
@@ -130,6 +122,9 @@ cdef class Packetizer:
 
         Of OPUS it is a whole packet, filled up with silence, and brings what the encoder still held.
         """
+        return self.flush_in()
+
+    cdef list flush_in(self):
         cdef list payloads = []
         enter(&self.busy)
         try:

@@ -47,3 +47,26 @@ cdef class Bank:
 
 # From the cache of this process. FormatError for rates and qualities that there are not.
 cdef Bank find_bank(object in_rate, object out_rate, object quality)
+
+
+cdef class Resampler:
+    cdef tl_resampler *state
+    cdef Bank bank
+    cdef bint busy
+    cdef bint is_float
+    cdef Py_ssize_t frame_bytes  # one sample of every channel
+    cdef Py_ssize_t cost
+    cdef readonly int in_rate
+    cdef readonly int out_rate
+    cdef readonly int channels
+    cdef readonly str quality
+    cdef readonly str sample_format
+    cdef int enter(self) except -1
+    cdef int acquire_pcm(self, object pcm, Py_buffer *view, str what, int flags) except -1
+    cdef Py_ssize_t acquire_src(self, object src, Py_buffer *view) except -1
+    cdef int acquire_out(self, object out, Py_buffer *view) except -1
+    cdef bytes process_in(self, object src)
+    cdef void run(self, const void *src, uint64_t n_samples, void *out, uint64_t n_out) noexcept
+    cdef void convert(self, const void *src, uint64_t n_samples, void *out) noexcept nogil
+    cdef void run_flush(self, void *out) noexcept
+    cdef void run_whole(self, const void *src, uint64_t n_samples, void *out, bint dither) noexcept nogil

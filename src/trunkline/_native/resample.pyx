@@ -74,18 +74,6 @@ cdef class Resampler:
     that would need more (such as 44,100 to 44,101) gets 1,024 phases a period and linear interpolation.
     """
 
-    cdef tl_resampler *state
-    cdef Bank bank
-    cdef bint busy
-    cdef bint is_float
-    cdef Py_ssize_t frame_bytes  # one sample of every channel
-    cdef Py_ssize_t cost
-    cdef readonly int in_rate
-    cdef readonly int out_rate
-    cdef readonly int channels
-    cdef readonly str quality
-    cdef readonly str sample_format
-
     def __cinit__(self, in_rate, out_rate, *, channels=1, quality="voice", sample_format="s16"):
         in_rate, out_rate, channels = index(in_rate), index(out_rate), index(channels)
         self.bank = find_bank(in_rate, out_rate, quality)
@@ -135,6 +123,9 @@ cdef class Resampler:
         number of samples of every channel, TypeError for other buffers, ConcurrentUseError inside
         another call; the state is then as it was.
         """
+        return self.process_in(src)
+
+    cdef bytes process_in(self, object src):
         cdef Py_buffer view
         cdef uint64_t n_out
         cdef uint64_t n_samples = self.acquire_src(src, &view)
@@ -225,14 +216,14 @@ cdef class Resampler:
         self.busy = False
         return other
 
-    cdef inline int enter(self) except -1:
+    cdef int enter(self) except -1:
         # The end of the work sets it back. Another thread may run while the GIL is released.
         if self.busy:
             raise ConcurrentUseError("this resampler serves one call at a time")
         self.busy = True
         return 0
 
-    cdef inline int acquire_pcm(self, object pcm, Py_buffer *view, str what, int flags) except -1:
+    cdef int acquire_pcm(self, object pcm, Py_buffer *view, str what, int flags) except -1:
         if get_buffer(pcm, view, flags | PyBUF_ND | PyBUF_FORMAT) < 0:
             return refuse(pcm, what, f"{'writable ' if flags else ''}{self.sample_format} PCM")
         if not (holds_bytes(view) or holds(view, b"f" if self.is_float else b"h")):
@@ -240,12 +231,12 @@ cdef class Resampler:
             return refuse_items(view, what, f"{self.sample_format} PCM as bytes or as {items}")
         return 0
 
-    cdef inline Py_ssize_t acquire_src(self, object src, Py_buffer *view) except -1:
+    cdef Py_ssize_t acquire_src(self, object src, Py_buffer *view) except -1:
         if PyBytes_CheckExact(src):
             borrow(src, view)
         else:
             self.acquire_pcm(src, view, "src", 0)
-        n_bytes = view.len
+        cdef Py_ssize_t n_bytes = view.len
         if n_bytes % self.frame_bytes:
             PyBuffer_Release(view)
             raise ValueError(
@@ -253,30 +244,30 @@ cdef class Resampler:
                 f"{self.channels} channel{'s' if self.channels > 1 else ''}, {self.frame_bytes} bytes each")
         return n_bytes // self.frame_bytes
 
-    cdef inline int acquire_out(self, object out, Py_buffer *view) except -1:
+    cdef int acquire_out(self, object out, Py_buffer *view) except -1:
         return self.acquire_pcm(out, view, "out", PyBUF_WRITABLE)
 
-    cdef inline void run(self, const void *src, uint64_t n_samples, void *out, uint64_t n_out) noexcept:
+    cdef void run(self, const void *src, uint64_t n_samples, void *out, uint64_t n_out) noexcept:
         if <double> n_out * self.cost >= RELEASE_GIL_COST:
             with nogil:
                 self.convert(src, n_samples, out)
         else:
             self.convert(src, n_samples, out)
 
-    cdef inline void convert(self, const void *src, uint64_t n_samples, void *out) noexcept nogil:
+    cdef void convert(self, const void *src, uint64_t n_samples, void *out) noexcept nogil:
         if self.is_float:
             tl_resampler_process_f32(self.state, src, n_samples, out)
         else:
             tl_resampler_process_s16(self.state, src, n_samples, out)
 
-    cdef inline void run_flush(self, void *out) noexcept:
+    cdef void run_flush(self, void *out) noexcept:
         if self.is_float:
             tl_resampler_flush_f32(self.state, out)
         else:
             tl_resampler_flush_s16(self.state, out)
 
-    cdef inline void run_whole(self, const void *src, uint64_t n_samples, void *out,
-                               bint dither) noexcept nogil:
+    cdef void run_whole(self, const void *src, uint64_t n_samples, void *out,
+                        bint dither) noexcept nogil:
         if self.is_float:
             tl_resampler_whole_f32(self.state, src, n_samples, out)
         else:

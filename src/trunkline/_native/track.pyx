@@ -244,19 +244,26 @@ cdef class Track:
 
     cdef list take_pending(self, object payload, const void *buffer):
         cdef list items
-        cdef tl_track_kind kind
+        cdef tl_track_kind kind = tl_track_pending(self.track)
         try:
+            if kind == TL_TRACK_NOTHING:
+                return []
             items = []
-            while True:
+            if kind == TL_TRACK_FRAME:  # as a rule there is one
+                frame = self.take_frame()
                 kind = tl_track_pending(self.track)
                 if kind == TL_TRACK_NOTHING:
-                    return items
+                    return [frame]
+                items.append(frame)
+            while kind != TL_TRACK_NOTHING:
                 if kind == TL_TRACK_FRAME:
                     items.append(self.take_frame())
                 elif kind == TL_TRACK_PACKET:
                     self.take_packet(payload, buffer, items)
                 else:
                     items.append(self.take_discontinuity())
+                kind = tl_track_pending(self.track)
+            return items
         except BaseException:
             tl_track_drop(self.track)  # what is pending points into a payload that will be gone
             raise

@@ -76,7 +76,7 @@ class RecordingView:
             start, audio = recording.call.start, recording.call.start.media_format
             at = f", recorded at {start.sample_rate} Hz" if start.sample_rate else ""
             self.note(
-                f"started {recording.path}: {audio.codec} {audio.sample_rate} Hz{at}, "
+                f"started {_files(recording)}: {audio.codec} {audio.sample_rate} Hz{at}, "
                 f"{', '.join(start.tracks)}, from {recording.call.peer}"
             )
 
@@ -87,10 +87,10 @@ class RecordingView:
         self.n_ended += 1
         self.n_failed += recording.error is not None
         tracks = "".join(f"; {track}: {summary(stats)}" for track, stats in recording.call.stats.items())
-        self.note(f"ended {recording.path}: {recording.duration_ms / 1000:.2f} s{tracks}")
+        self.note(f"ended {_files(recording)}: {recording.duration_ms / 1000:.2f} s{tracks}")
         if recording.error is not None:
             what = getattr(recording.error, "strerror", None) or recording.error
-            self.note(f"error: {recording.path}: {what}", style="red")
+            self.note(f"error: {_files(recording)}: {what}", style="red")
         elif recording.call.error is not None:
             self.note(f"  cut short: {recording.call.error}", style="yellow")
 
@@ -133,6 +133,10 @@ class RecordingView:
         """Count what these leave to the name and the meter."""
         numbers_cells = sum(1 + max(map(len, column)) for column in columns)
         return self._console.width - SPARE_CELLS - 1 - TRACK_CELLS - numbers_cells
+
+
+def _files(recording: CallRecording) -> str:
+    return ", ".join(map(str, recording.paths))
 
 
 class _Row(NamedTuple):

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trunkline import opus
 from trunkline.cli.options import bearer_token_option, read_address, read_codec
-from trunkline.formats import SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, CodecSpec
+from trunkline.formats import OPUS_RATES, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, CodecSpec
+from trunkline.stream.recording_files import FORMATS, LAYOUTS
 
 if TYPE_CHECKING:
     from trunkline.cli.live import RecordingView
@@ -44,6 +46,20 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Where the recordings go; made when it is not there.",
 )
 @click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    default="stereo",
+    show_default=True,
+    help="A channel per track, their sum, or a file per track: NAME.inbound.wav, NAME.outbound.wav.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    default="wav",
+    show_default=True,
+    help="PCM, or Opus at 24 kbit/s a channel.",
+)
+@click.option(
     "--rate",
     type=click.IntRange(SAMPLE_RATE_MIN, SAMPLE_RATE_MAX),
     metavar="HZ",
@@ -52,7 +68,8 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--keep-opus",
     is_flag=True,
-    help="Keep Opus packets as they came: NAME.inbound.opus beside NAME.wav.",
+    help="Keep Opus packets as they came: NAME.inbound.opus, or NAME.packets.inbound.opus where that is a "
+    "recording.",
 )
 @click.option(
     "--capture",
@@ -94,6 +111,8 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 def receive(
     listen: tuple[str, int],
     out: Path,
+    layout: str,
+    format: str,
     rate: int | None,
     keep_opus: bool,
     capture: Path | None,
@@ -106,18 +125,20 @@ def receive(
     max_message_bytes: int,
     calls: int | None,
 ) -> None:
-    """Write one WAV per call: inbound left, outbound right. With --rtp, one per RTP stream.
+    """Write one recording per call: inbound left, outbound right. With --rtp, one per RTP stream.
 
     Ctrl-C or SIGTERM ends it and finishes every recording. The exit code is 0, or 1 when a recording
     could not be written.
     """
-    from trunkline.net import serve, serve_rtp  # here, so that --help needs no aiohttp
+    from trunkline.net import CallRecordings, serve, serve_rtp  # here, so that --help needs no aiohttp
     from trunkline.net.tls import is_loopback, server_context
 
     if rate is not None and rate % 50:
         raise click.BadParameter(
             f"{rate}: frames of 20 ms take a multiple of 50 Hz, such as 16000", param_hint="'--rate'"
         )
+    if format == "opus":
+        _check_opus(rate)
     host, port = listen if rtp is None else rtp
     common: dict[str, Any] = {"sample_rate": rate, "output": "both" if keep_opus else "pcm", "n_calls": calls}
     serving: Serving
@@ -145,13 +166,22 @@ def receive(
             **common,
         )
     try:
-        code = asyncio.run(_receive(serving, out, calls, stats))
+        recordings = partial(CallRecordings, out, layout=layout, format=format)
+        code = asyncio.run(_receive(serving, recordings, calls, stats))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         option = "--listen" if rtp is None else "--rtp"
         raise OSError(f"{host}:{port} is in use: choose another port with {option}") from error
     sys.exit(code)
+
+
+def _check_opus(rate: int | None) -> None:
+    """Find out before the first call that none could be recorded."""
+    if rate not in (None, *OPUS_RATES):
+        takes = ", ".join(map(str, OPUS_RATES))
+        raise click.BadParameter(f"{rate}: Opus takes {takes}", param_hint="'--rate'")
+    opus.library()
 
 
 def _refuse_beside_rtp(*names: str) -> None:
@@ -163,13 +193,13 @@ def _refuse_beside_rtp(*names: str) -> None:
 
 async def _receive(
     serving: "Serving",
-    out: Path,
+    recordings: "partial[CallRecordings]",
     calls: int | None,
     stats: Path | None,
 ) -> int:
     from trunkline.cli.live import RecordingView
     from trunkline.cli.summary import append_stats
-    from trunkline.net import CallRecording, CallRecordings
+    from trunkline.net import CallRecording
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -187,8 +217,9 @@ async def _receive(
             stop.set()
 
     with _warnings_in(view):
-        async with serving(CallRecordings(out, on_start=view.started, on_end=ended)) as server:
-            view.note(f"listening on {server.url}, recording into {out}")
+        handler = recordings(on_start=view.started, on_end=ended)
+        async with serving(handler) as server:
+            view.note(f"listening on {server.url}, recording into {handler.directory}")
             async with view:
                 await stop.wait()
     return 1 if view.n_failed else 0

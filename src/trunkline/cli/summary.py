@@ -69,7 +69,7 @@ def append_stats(path: Path, recording: CallRecording) -> None:
     call, start = recording.call, recording.call.start
     line = msgspec.json.encode(
         {
-            "recording": _text(recording.path),
+            "recordings": [_text(path) for path in recording.paths],
             "ended": datetime.now(UTC),
             "call_id": start.call_id,
             "stream_id": start.stream_id,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import (
@@ -145,7 +146,9 @@ class Call(EventStream):
         if self._over or (self._playback is not None and self._playback.is_over):
             raise LocalProtocolError(f"{what} on a call that has ended")
         if self._playback is None:
-            self._playback = Playback(self._socket, self.start, self._max_queued_ms)
+            self._playback = Playback(
+                self._socket, self.start, self._max_queued_ms, partial(self.close, CloseCode.INTERNAL_ERROR)
+            )
         return self._playback
 
     async def _stop_playback(self) -> None:
@@ -236,12 +239,14 @@ class Call(EventStream):
                     if isinstance(event, Mark):
                         self._playback.marked(event.name)
             if self._receiver.ended:
-                self._over = True
+                self._end(None)
 
-    def _end(self, error: TrunklineError) -> None:
+    def _end(self, error: TrunklineError | None) -> None:
         self._over = True
         self.error = error
         self._events.extend(self._receiver.close())
+        if self._playback is not None:
+            self._playback.end()
 
     async def _fail(self, error: TrunklineError, code: CloseCode) -> None:
         self._end(error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -25,9 +26,15 @@ _log = logging.getLogger(__name__)
 
 
 class Playback:
-    """A Playout and the task that sends what is due, from the first audio to `stop`."""
+    """A Playout and the task that sends what is due, from the first audio to `end`; `fail` ends its call."""
 
-    def __init__(self, socket: web.WebSocketResponse, start: Start, max_queued_ms: float) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        start: Start,
+        max_queued_ms: float,
+        fail: Callable[[str], Awaitable[None]],
+    ) -> None:
         audio = start.media_format
         if audio.channels != 1:
             raise FormatError(f"play on a stream of {audio.channels} channels: takes one")
@@ -40,8 +47,10 @@ class Playback:
         self._socket = socket
         self._playout = Playout(sender)
         self._max_queued_ms = max_queued_ms
+        self._fail = fail
         self._loop = asyncio.get_running_loop()
         self._n_clears = 0
+        self._ended = False
         self._changed = asyncio.Event()  # there is something to send
         self._sent = asyncio.Condition()
         self._task = asyncio.create_task(self._send())
@@ -49,7 +58,7 @@ class Playback:
     @property
     def is_over(self) -> bool:
         """Whether nothing is sent any more."""
-        return self._task.done()
+        return self._ended or self._task.done()
 
     @property
     def queued_ms(self) -> float:
@@ -58,8 +67,9 @@ class Playback:
 
     @property
     def played_ms(self) -> float:
-        """Audio that has been heard."""
-        self._playout.hear(self._now_ms())
+        """Audio that has been heard, and was when it was over."""
+        if not self.is_over:
+            self._playout.hear(self._now_ms())
         return self._playout.played_ms
 
     async def play(self, pcm: "Buffer") -> None:
@@ -96,9 +106,16 @@ class Playback:
                     async with asyncio.timeout(left_ms / 1000):
                         await self._sent.wait()
 
-    async def stop(self) -> None:
-        """End it, whatever is queued."""
+    def end(self) -> None:
+        """Send no more, whatever is queued; idempotent."""
+        if not self.is_over:
+            self._playout.hear(self._now_ms())
+        self._ended = True
         self._task.cancel()
+
+    async def stop(self) -> None:
+        """End it, and wait until it has."""
+        self.end()
         await asyncio.gather(self._task, return_exceptions=True)
         async with self._sent:
             self._sent.notify_all()
@@ -114,8 +131,9 @@ class Playback:
                 await self._sleep()
         except ConnectionError as lost:  # who reads the call says so, too
             _log.debug("playback ended: %s", lost)
-        except Exception:
+        except Exception as error:
             _log.exception("playback failed")
+            await self._fail(f"playback failed: {error}")
         finally:
             async with self._sent:
                 self._sent.notify_all()

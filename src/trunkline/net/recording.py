@@ -1,38 +1,55 @@
-"""CallRecordings: a handler for `serve` that writes one WAV per call, and what a live view asks for."""
+"""CallRecordings: a handler for `serve` that records every call, and what a live view asks for."""
 
 import logging
 import math
 import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from trunkline.errors import TrunklineError
+from trunkline.errors import FormatError, TrunklineError
 from trunkline.frame import Frame
 from trunkline.net.call import Call, CloseCode
 from trunkline.net.rtp import RtpCall
 from trunkline.stream import OpusRecorder, Recorder
 from trunkline.stream.messages import TRACKS
+from trunkline.stream.recording_files import FORMATS, check_layout, paths_of, recorded_tracks
 
 __all__ = ["CallRecording", "CallRecordings"]
 
-ID_CHARS_MAX: Final = 64  # of each id: two, a counter and ".wav" stay far below a file system's 255
+ID_CHARS_MAX: Final = 64  # of each id: two, a counter and what is behind stay far below a file system's 255
 FULL_SCALE: Final = 32768
 
 _log = logging.getLogger(__name__)
 
 
 class CallRecording:
-    """One call that is being recorded to `path`; `error` says why its file could not be written."""
+    """One call that is being recorded to `path`, or in layout "separate" to `paths` that are made of it.
 
-    def __init__(self, call: Call | RtpCall, path: Path) -> None:
+    `error` says why what could not be written was not.
+    """
+
+    def __init__(self, call: Call | RtpCall, path: Path, layout: str = "stereo") -> None:
         self.call = call
         self.path = path
+        self.layout = layout
         self.duration_ms = 0.0
         self.error: Exception | None = None
         self._latest: dict[str, Frame] = {}
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of the recording."""
+        tracks = recorded_tracks(self.call.start)
+        return list(dict.fromkeys(paths_of(self.path, self.layout, tracks).values()))
+
+    @property
+    def kept_stem(self) -> Path:
+        """What the names of kept Opus packets begin with: none of them is one of `paths`."""
+        has_their_names = self.layout == "separate" and self.path.suffix == ".opus"
+        return self.path.with_suffix(".packets" if has_their_names else "")
 
     def levels_dbfs(self) -> dict[str, float]:
         """Compute the level of each track's latest frame, a full-scale sine being 0; -inf for silence."""
@@ -41,11 +58,11 @@ class CallRecording:
     async def run(self) -> None:
         """Write the call's events until it ends; then `duration_ms` is what is in the file.
 
-        Payloads of Opus among them go to files of their own, beside it.
+        Payloads of Opus among them go to files of their own, beside it: see `kept_stem`.
         """
-        recorder = Recorder(self.path)
+        recorder = Recorder(self.path, layout=self.layout)
         try:
-            with recorder, OpusRecorder(self.path.with_suffix("")) as opus_recorder:
+            with recorder, OpusRecorder(self.kept_stem) as opus_recorder:
                 async for event in self.call:
                     recorder.write(event)
                     opus_recorder.write(event)
@@ -59,34 +76,44 @@ class CallRecording:
 class CallRecordings:
     """Record every call into `directory`: pass an instance to `serve` or `serve_rtp` as its handler.
 
-    A file is named after the call's and the stream's id, reduced to characters that are harmless in a
-    name, and never replaces one that exists. One that cannot be written ends its call with 1011; the
-    recording's `error` says why, and no empty file is left. `on_start` and `on_end` are told of each
-    recording; what they raise is logged and costs no audio.
+    `layout` is a Recorder's, `format` "wav" or "opus": FormatError for others. A file is named after the
+    call's and the stream's id, reduced to characters that are harmless in a name, and never replaces one
+    that exists. One that cannot be written ends its call with 1011; the recording's `error` says why, and no
+    empty file is left. `on_start` and `on_end` are told of each recording; what they raise is logged and
+    costs no audio.
     """
 
     def __init__(
         self,
         directory: str | os.PathLike[str],
         *,
+        layout: str = "stereo",
+        format: str = "wav",
         on_start: Callable[[CallRecording], None] = lambda recording: None,
         on_end: Callable[[CallRecording], None] = lambda recording: None,
     ) -> None:
+        check_layout(layout)
+        if format not in FORMATS:
+            raise FormatError(f"format {format!r}: takes {', '.join(FORMATS)}")
         self.directory = Path(directory)
+        self._layout = layout
+        self._format = format
         self.directory.mkdir(parents=True, exist_ok=True)
         self._on_start = on_start
         self._on_end = on_end
 
     async def __call__(self, call: Call | RtpCall) -> None:
         ids = (call.start.call_id, call.start.stream_id)
-        recording = CallRecording(call, self.directory / f"{'_'.join(map(_harmless, ids))}.wav")
+        name = f"{'_'.join(map(_harmless, ids))}.{self._format}"
+        recording = CallRecording(call, self.directory / name, self._layout)
         try:
-            recording.path = _claim(recording.path)
+            _claim(recording)
             try:
                 _tell(self._on_start, recording)
                 await recording.run()
             finally:
-                _discard_empty(recording.path)
+                for path in recording.paths:
+                    _discard_empty(path)
         except (OSError, TrunklineError) as error:
             recording.error = error
             await call.close(CloseCode.INTERNAL_ERROR, "recording failed")
@@ -102,19 +129,28 @@ def _tell(observer: Callable[[CallRecording], None], recording: CallRecording) -
         _log.exception("%s: what watches it raised", recording.path)
 
 
-def _claim(path: Path) -> Path:
-    """Create an empty file of this name, or of the next that nobody has, nor has Opus files to it."""
-    stem, attempt = path.stem, 1
-    while True:
-        try:
-            if any(path.with_suffix(f".{track}.opus").exists() for track in TRACKS):
-                raise FileExistsError
-            path.touch(exist_ok=False)
-        except FileExistsError:
-            attempt += 1
-            path = path.with_stem(f"{stem}-{attempt}")
-        else:
-            return path
+def _claim(recording: CallRecording) -> None:
+    """Create its files, empty, under its name or the next of which nobody has any, nor Opus files to it."""
+    stem, attempt = recording.path.stem, 1
+    while not _create_all(recording):
+        attempt += 1
+        recording.path = recording.path.with_stem(f"{stem}-{attempt}")
+
+
+def _create_all(recording: CallRecording) -> bool:
+    """Create all files of a recording or none: False when there is one already."""
+    kept = recording.kept_stem
+    if any(kept.with_name(f"{kept.name}.{track}.opus").exists() for track in TRACKS):
+        return False
+    with ExitStack() as undo:
+        for path in recording.paths:
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                return False
+            undo.callback(path.unlink)
+        undo.pop_all()
+    return True
 
 
 def _discard_empty(path: Path) -> None:
@@ -125,8 +161,11 @@ def _discard_empty(path: Path) -> None:
 
 
 def _harmless(text: str) -> str:
-    """Reduce an id from outside to a part of a file name: no separator, no leading dot, not empty."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text[:ID_CHARS_MAX]).lstrip(".-") or "unnamed"
+    """Reduce an id from outside to a part of a file name: no separator, no leading hyphen, not empty.
+
+    Nor a dot: what follows the first one is ours, so that no recording has the name of another's track.
+    """
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text[:ID_CHARS_MAX]).lstrip("-") or "unnamed"
 
 
 def _level_dbfs(frame: Frame) -> float:

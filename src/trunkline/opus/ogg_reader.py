@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Final, NamedTuple, Self
 
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, PayloadError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.opus.ogg_page import (
     BEGINS,
     CAPTURE,
@@ -72,7 +72,6 @@ class OggReader(Exclusive):
     """
 
     def __init__(self, file: str | os.PathLike[str] | BinaryIO) -> None:
-        super().__init__()
         self._file: BinaryIO
         if isinstance(file, str | os.PathLike):
             self._file, self._owns_file = open(file, "rb", buffering=0), True  # noqa: SIM115

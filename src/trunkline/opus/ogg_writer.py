@@ -8,8 +8,8 @@ from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, PayloadError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.opus.ogg_page import (
     BEGINS,
     CONTINUES,
@@ -74,7 +74,6 @@ class OggWriter(Exclusive):
         tags: Mapping[str, str] | None = None,
         vendor: str = "trunkline",
     ) -> None:
-        super().__init__()
         head = _opus_head(channels, pre_skip, sample_rate, gain_db)
         comments = _opus_tags(vendor, tags or {})
         self._pre_skip = pre_skip
@@ -109,7 +108,7 @@ class OggWriter(Exclusive):
 
     @property
     def duration_ms(self) -> float:
-        """What a player plays of the packets so far."""
+        """What a player plays of the packets so far; after an error, of those that reached the file."""
         return max(0, self._granule - self._pre_skip) * 1000 / RATE
 
     @exclusive
@@ -215,6 +214,7 @@ class OggWriter(Exclusive):
                 self._file.flush()
         except BaseException:
             self._failed = True
+            self._granule = self._page_begin
             raise
         self._sequence += 1
         self._flags, self._page_granule, self._page_begin = 0, NO_GRANULE, self._granule

@@ -1,6 +1,6 @@
 """Both ends of the media stream protocol, without a socket, a clock or a task of their own.
 
-    messages -> StreamReceiver -> events and Frames -> Recorder -> WAV
+    messages -> StreamReceiver -> events and Frames -> Recorder -> WAV or Opus
     RTP packets -> RtpReceiver -> the same
     PCM -> Playout (when) -> StreamSender (what) -> messages
 

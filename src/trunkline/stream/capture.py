@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, NamedTuple, Self
 import msgspec
 
 from trunkline._native import base64
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, LocalProtocolError, PayloadError
-from trunkline.exclusive import Exclusive, exclusive
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -79,7 +79,6 @@ class CaptureWriter(Exclusive):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__()
         self._origin_ms: float | None = None
         self._latest_ms = -math.inf
         self._failed = False

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from trunkline.exclusive import Exclusive, exclusive
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.opus import OggWriter, packet_info
 from trunkline.stream.events import Event, Payload, Start
 
@@ -38,7 +38,6 @@ class OpusRecorder(Exclusive):
     """
 
     def __init__(self, stem: str | os.PathLike[str]) -> None:
-        super().__init__()
         self._stem = Path(stem)
         self._start: Start | None = None
         self._origin_ms: int | None = None  # where the files begin

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import whole_samples
 from trunkline.stream.messages import check_digit, check_text
 from trunkline.stream.sender import StreamSender
@@ -67,7 +67,6 @@ class Playout(Exclusive):
     """
 
     def __init__(self, sender: StreamSender, *, lead_ms: float = LEAD_MS) -> None:
-        super().__init__()
         if not 0 <= lead_ms < math.inf:
             raise FormatError(f"lead of {lead_ms} ms: takes 0 or more")
         self._sender = sender
@@ -181,9 +180,8 @@ class Playout(Exclusive):
         An endpoint's sender tells the platform, in the one message that `due` gives next.
         """
         dropped_ms = self.queued_ms
-        for track, queue in self._queues.items():
+        for queue in self._queues.values():
             queue.clear()
-            self._sender.discard(track)
         self._unended.clear()
         self._behind = deque(waiting._replace(sent_bytes={}) for waiting in self._behind)
         self._was_dry = True
@@ -193,6 +191,9 @@ class Playout(Exclusive):
             self._packets_since_anchor = 0
             self._unheard_ms = self.sent_ms - self._heard_ms
             self._sent_marks = deque((mark._replace(end_ms=None) for mark in self._sent_marks), MARKS_MAX)
+        else:
+            for track in self._queues:
+                self._sender.discard(track)
         return dropped_ms
 
     @exclusive
@@ -275,6 +276,8 @@ class Playout(Exclusive):
         return any(self._next_packet_bytes(track) or self._is_ending(track) for track in self._queues)
 
     def _queue_behind(self, make: Callable[[], list[bytes]], mark: str | None = None) -> None:
+        if len(self._behind) >= MARKS_MAX and not self._finished:
+            raise LocalProtocolError(f"{MARKS_MAX} marks and keys wait for audio before them: takes no more")
         sent_bytes = {track: self._sent_bytes[track] + len(queue) for track, queue in self._queues.items()}
         self._behind.append(_Behind(sent_bytes, make, mark))
 

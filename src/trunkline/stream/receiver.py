@@ -4,9 +4,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline._native import base64
+from trunkline._native.exclusive import exclusive
 from trunkline._native.media import MediaReader
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.stream import dialects, messages
 from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Start, Stop, Unknown
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamReceiver"]
 
 
-class StreamReceiver(MediaReader, Exclusive):
+class StreamReceiver(MediaReader):
     """Read one media stream: SignalWire's or Twilio's messages, PCMU, PCMA, L16 or OPUS, one track or both.
 
     Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
@@ -64,7 +64,6 @@ class StreamReceiver(MediaReader, Exclusive):
         format: CodecSpec | str | None = None,
         stream_id: str | None = None,
     ) -> None:
-        super().__init__()
         if role not in ("endpoint", "platform"):
             raise FormatError(f"role {role!r}: takes endpoint or platform")
         if max_message_bytes < 1:
@@ -216,7 +215,7 @@ class StreamReceiver(MediaReader, Exclusive):
         _check_stream_id(message.stream_sid, stream_id)
         # A codec that we cannot decode is refused now, even when no track is declared.
         made = {name: self._new_track(name, start) for name in tracks or messages.TRACKS}
-        self.open_media(start.stream_id, self._max_message_bytes, self._in_use.locked)
+        self.open_media(start.stream_id, self._max_message_bytes)
         for name in tracks:
             self._add_track(name, made[name])
         self._start = start

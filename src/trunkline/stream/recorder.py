@@ -1,16 +1,16 @@
-"""Recorder: the Frames of one stream, its tracks side by side, in a WAV that survives a crash."""
+"""Recorder: the Frames of one stream, its tracks side by side, in a file that survives a crash."""
 
 import os
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.frame import Frame
 from trunkline.stream.events import Event, Start
-from trunkline.stream.messages import TRACKS
-from trunkline.stream.recording_files import LAYOUTS, RecordingFiles
+from trunkline.stream.recording_files import RecordingFiles, check_layout, recorded_tracks
 
 __all__ = ["Recorder"]
 
@@ -23,16 +23,17 @@ WRITE_EVERY_MS: Final = 250  # of audio taken; the writer keeps up to half a sec
 
 
 class Recorder(Exclusive):
-    """Record the events of one StreamReceiver to a PCM16 WAV of the Frames' rate.
+    """Record the events of one StreamReceiver to a PCM16 WAV of the Frames' rate, or to Ogg Opus.
 
-    Start opens the file. `layout` "stereo": one channel per declared track, inbound left, outbound right
-    (both when none was declared); "mixed": the tracks' sum, which saturates; "separate": a file per track,
-    "call.wav" becoming "call.inbound.wav" and "call.outbound.wav", which begin and end together.
+    Start opens the file, which is Opus when its name ends in ".opus", in any case. `layout` "stereo": one
+    channel per declared track, inbound left, outbound right (both when none was declared); "mixed": the
+    tracks' sum, which saturates; "separate": a file per track, "call.wav" becoming "call.inbound.wav" and
+    "call.outbound.wav", which begin and end together.
 
     Every Frame is laid where its timestamp says, so the tracks stay aligned however they were delivered:
 
     - Position 0 is the first Frame. A track that begins later gets silence before it; one that begins
-      earlier moves position 0 back, while nothing is on disk yet (the first 250 ms).
+      earlier moves position 0 back, while no more than 250 ms have been taken.
     - Audio is never dropped or overlaid: a Frame whose place is taken by its own track, or lies more
       than 2 s behind the other track, is laid at the next place that is free.
     - Silence stands where a track has nothing, up to 10 s at a time and up to ten times the audio and
@@ -40,7 +41,11 @@ class Recorder(Exclusive):
       jump is cut out of all tracks. A track that resumes where the other one has gone on meanwhile is no
       such jump.
 
-    A crash, even kill -9, loses less than a second of audio. Memory is bounded: 2 s, and one gap.
+    A crash, even kill -9, loses less than a second of audio; of Opus less than three, as what is encoded
+    stays, so that only what is 2 s back is. Memory is bounded: 2 s, and one gap.
+
+    Opus takes frames of 8, 12, 16, 24 or 48 kHz and makes a file of 1 or 2 channels, at 24 kbit/s each, which
+    lasts exactly as long as the WAV would.
 
     >>> import tempfile
     >>> from trunkline.stream import Recorder, StreamReceiver, StreamSender
@@ -54,9 +59,7 @@ class Recorder(Exclusive):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, layout: str = "stereo") -> None:
-        super().__init__()
-        if layout not in LAYOUTS:
-            raise FormatError(f"layout {layout!r}: takes {', '.join(LAYOUTS)}")
+        check_layout(layout)
         self._path = path
         self._layout = layout
         self._timeline: _Timeline | None = None
@@ -82,7 +85,9 @@ class Recorder(Exclusive):
         """Take any event of the receiver; only Start and Frames make a difference.
 
         Raises LocalProtocolError out of order, FormatError for a Frame of another format than Start
-        declared, OSError when the file takes no more: once, then `close` leaves what reached it.
+        declared, OSError when the file takes no more: once, then `close` leaves what reached it. A Start
+        raises FormatError for a rate or channels that Opus does not have, LibraryMissingError without
+        libopus, both before there is a file.
         """
         if self._closed:
             raise LocalProtocolError("write after close")
@@ -116,13 +121,14 @@ class _Timeline:
     """The recording, of which the last 2 s are also in memory. Positions count samples per channel."""
 
     def __init__(self, path: str | os.PathLike[str], layout: str, start: Start) -> None:
-        tracks = [track for track in TRACKS if not start.tracks or track in start.tracks]
+        tracks = recorded_tracks(start)
         self._format = start.media_format
         self._rate = start.sample_rate or self._format.sample_rate
         self._n_channels = len(tracks) * self._format.channels
         self._first_channel = {track: i * self._format.channels for i, track in enumerate(tracks)}
         self._ends = dict.fromkeys(tracks, 0)
         self._origin_ms: float | None = None
+        self._origin_moves = True  # until the first write
         self._removed = 0  # cut out since the origin
         self._window = bytearray()  # from position _base on
         self._base = 0
@@ -168,10 +174,11 @@ class _Timeline:
     def close(self) -> None:
         try:
             if not self._failed:
-                self._write()
+                self._write(whole=True)
         finally:
             self._closed = True
-            self._files.close()
+            with suppress(OSError) if self._failed else nullcontext():
+                self._files.close()
 
     @property
     def _head(self) -> int:
@@ -193,7 +200,7 @@ class _Timeline:
                 self._removed += jump
                 return self._head
             self._n_silence += jump
-        if position < 0 and self._ends[track] == 0 and self._files.n_samples == 0:
+        if position < 0 and self._ends[track] == 0 and self._origin_moves:
             position += self._move_origin(-position)
         return max(position, self._ends[track], self._base)
 
@@ -220,18 +227,23 @@ class _Timeline:
             for channel in range(per_track):
                 window[begin + channel : end : self._n_channels] = samples[channel::per_track]
 
-    def _write(self) -> None:
-        """Bring the file up to date and forget what lies too far back to be changed."""
+    def _write(self, *, whole: bool = False) -> None:
+        """Bring the files up to date and forget what lies too far back to be changed.
+
+        Files that are not rewritable get only what is forgotten, until the `whole` is to be written.
+        """
         n_bytes = 2 * self._n_channels
-        if self._changed < self._head:
+        outside = max(0, self._head - self._base - self._samples(WINDOW_MS))
+        end = self._head if whole or self._files.rewritable else self._base + outside
+        if self._changed < end:
+            part = slice((self._changed - self._base) * n_bytes, (end - self._base) * n_bytes)
             try:
-                self._files.write_at(self._changed, self._window[(self._changed - self._base) * n_bytes :])
+                self._files.write_at(self._changed, self._window[part])
             except OSError:
                 self._failed = True
                 raise
-            self._changed = self._head
+            self._changed = end
         self._taken = 0
-        outside = self._head - self._base - self._samples(WINDOW_MS)
-        if outside > 0:
-            del self._window[: outside * n_bytes]
-            self._base += outside
+        self._origin_moves = False
+        del self._window[: outside * n_bytes]
+        self._base += outside

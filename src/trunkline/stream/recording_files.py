@@ -6,11 +6,31 @@ from pathlib import Path
 from typing import Final
 
 from trunkline import audioop
+from trunkline.errors import FormatError
+from trunkline.formats import OPUS_CHANNELS_MAX, OPUS_RATES
+from trunkline.opus import Encoder, OggWriter
+from trunkline.stream.events import Start
+from trunkline.stream.messages import TRACKS
 from trunkline.wav import WavWriter
 
-__all__ = ["LAYOUTS", "RecordingFiles", "paths_of"]
+__all__ = ["FORMATS", "LAYOUTS", "RecordingFiles", "check_layout", "paths_of", "recorded_tracks"]
 
 LAYOUTS: Final = ("stereo", "mixed", "separate")
+FORMATS: Final = ("wav", "opus")  # what file names end in
+OPUS_BITRATE: Final = 24_000  # for each channel: neither is heard in the other then
+OPUS_PACKETS_HZ: Final = 50
+OPUS_CLOCK_RATE: Final = 48_000  # of pre-skip and end trim (RFC 7845 4)
+
+
+def check_layout(layout: str) -> None:
+    """Raise FormatError for a layout that there is not."""
+    if layout not in LAYOUTS:
+        raise FormatError(f"layout {layout!r}: takes {', '.join(LAYOUTS)}")
+
+
+def recorded_tracks(start: Start) -> list[str]:
+    """Name the tracks of a recording: those that were declared, all when none was."""
+    return [track for track in TRACKS if not start.tracks or track in start.tracks]
 
 
 def paths_of(path: str | os.PathLike[str], layout: str, tracks: list[str]) -> dict[str, Path]:
@@ -22,36 +42,36 @@ def paths_of(path: str | os.PathLike[str], layout: str, tracks: list[str]) -> di
 
 
 class RecordingFiles:
-    """PCM16 WAVs of `tracks` of `channels` each, which all begin and end together."""
+    """PCM16 WAVs of `tracks` of `channels` each, or Ogg Opus, which all begin and end together."""
 
     def __init__(
         self, path: str | os.PathLike[str], layout: str, tracks: list[str], *, sample_rate: int, channels: int
     ) -> None:
         self.paths = paths_of(path, layout, tracks)
+        self.rewritable = not os.fspath(path).lower().endswith(".opus")
         self._layout = layout
         self._channels = channels
         self._n_channels = channels * len(tracks)
-        self._writers: list[WavWriter] = []
+        self._writers: list[WavWriter | _OpusFile] = []
+        open_file = WavWriter if self.rewritable else _OpusFile
         try:
             for name in dict.fromkeys(self.paths.values()):
                 n_channels = self._n_channels if layout == "stereo" else channels
-                self._writers.append(WavWriter(name, sample_rate=sample_rate, channels=n_channels))
+                self._writers.append(open_file(name, sample_rate=sample_rate, channels=n_channels))
         except BaseException:
             self.close()
             raise
 
     @property
-    def n_samples(self) -> int:
-        """Samples per channel in every file."""
-        return min(writer.n_samples for writer in self._writers)
-
-    @property
     def duration_ms(self) -> float:
-        """The length of the shortest file."""
+        """The length of the shortest file, once they are closed or one has failed."""
         return min(writer.duration_ms for writer in self._writers)
 
     def write_at(self, position: int, pcm: bytes | bytearray) -> None:
-        """Write PCM of all tracks, interleaved, at a position of the timeline."""
+        """Write PCM of all tracks, interleaved, at a position of the timeline.
+
+        That is where the last one ended, unless the files are `rewritable`.
+        """
         if self._layout == "stereo":
             self._writers[0].write_at(position, pcm)
             return
@@ -83,3 +103,61 @@ class RecordingFiles:
                 failed = error
         if failed is not None:
             raise failed
+
+
+class _OpusFile:
+    """Ogg Opus of PCM, encoded as soon as it fills a packet of 20 ms."""
+
+    def __init__(self, path: Path, *, sample_rate: int, channels: int) -> None:
+        if sample_rate not in OPUS_RATES:
+            takes = ", ".join(map(str, OPUS_RATES))
+            raise FormatError(
+                f"recording of {sample_rate} Hz: Opus takes {takes} Hz: receive at one of these rates, "
+                "or record to a .wav"
+            )
+        if channels > OPUS_CHANNELS_MAX:
+            raise FormatError(
+                f"recording of {channels} channels: Opus takes 1 or {OPUS_CHANNELS_MAX}: choose layout "
+                "mixed or separate, or record to a .wav"
+            )
+        self._encoder = Encoder(sample_rate, channels, bitrate=channels * OPUS_BITRATE)
+        self._block_bytes = 2 * channels
+        self._held_back_bytes = self._encoder.lookahead * self._block_bytes
+        self._packet_bytes = sample_rate // OPUS_PACKETS_HZ * self._block_bytes
+        self._clock_samples = OPUS_CLOCK_RATE // sample_rate  # a sample of ours
+        self._pending = bytearray()
+        self._failed = False
+        pre_skip = self._encoder.lookahead * self._clock_samples
+        self._writer = OggWriter(path, channels=channels, sample_rate=sample_rate, pre_skip=pre_skip)
+
+    @property
+    def duration_ms(self) -> float:
+        """What is played of the file, once it is closed or has failed."""
+        return self._writer.duration_ms
+
+    def write_at(self, position: int, pcm: bytes | bytearray) -> None:
+        """Append PCM, which is all that Opus can: `position` is where the last one ended."""
+        self._encode(pcm)
+
+    def close(self) -> None:
+        """Encode the rest, and behind it what the encoder holds back, filled up to a packet."""
+        trim_samples = 0
+        try:
+            if not self._failed:
+                n_bytes = len(self._pending) + self._held_back_bytes
+                n_trimmed = -n_bytes % self._packet_bytes
+                self._encode(bytes(self._held_back_bytes + n_trimmed))
+                trim_samples = n_trimmed // self._block_bytes * self._clock_samples
+        finally:
+            self._writer.close(trim_samples=trim_samples)
+
+    def _encode(self, pcm: bytes | bytearray) -> None:
+        self._pending += pcm
+        n_whole = len(self._pending) - len(self._pending) % self._packet_bytes
+        try:
+            for at in range(0, n_whole, self._packet_bytes):
+                self._writer.write(self._encoder.encode(self._pending[at : at + self._packet_bytes]))
+        except BaseException:
+            self._failed = True
+            raise
+        del self._pending[:n_whole]

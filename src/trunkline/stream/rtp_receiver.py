@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from trunkline import audioop
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, LocalProtocolError, PacketError, PayloadError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.rtp import RtpPacket, parse
 from trunkline.stream.events import Event, Start
@@ -74,7 +74,6 @@ class RtpReceiver(Exclusive):
         output: str = "pcm",
         call_id: str = "rtp",
     ) -> None:
-        super().__init__()
         if output == "encoded":
             raise FormatError("output 'encoded': takes pcm or both")
         spec = CodecSpec.parse(codec) if isinstance(codec, str) else codec

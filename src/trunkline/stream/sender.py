@@ -4,21 +4,20 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trunkline._native.media import MediaWriter
+from trunkline._native.exclusive import exclusive
+from trunkline._native.media import MediaSender, MediaWriter
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.formats import CodecSpec, MediaFormat, whole_samples
 from trunkline.stream import dialects, messages
 from trunkline.track import Packetizer
 
 if TYPE_CHECKING:
-    from trunkline.buffers import Buffer
     from trunkline.opus import Encoder
 
 __all__ = ["StreamSender"]
 
 
-class StreamSender(Exclusive):
+class StreamSender(MediaSender):
     """Write one media stream; every message is UTF-8 JSON, to be sent as text.
 
     Parameters: `format`, the codec as in "PCMA", "L16@24000h@40i" or "OPUS@16000h"; `sample_rate` of the
@@ -56,7 +55,6 @@ class StreamSender(Exclusive):
         encoder: "Encoder | None" = None,
         role: str = "platform",
     ) -> None:
-        super().__init__()
         dialects.check_dialect(dialect)
         if role not in ("platform", "endpoint"):
             raise FormatError(f"role {role!r}: takes platform or endpoint")
@@ -83,17 +81,14 @@ class StreamSender(Exclusive):
         self._writer = self._endpoint or dialects.DIALECTS[dialect](
             self._stream_id, self._call_id, account_id
         )
-        self._tracks = {
-            name: _writer_of(
-                Packetizer(self._format, sample_rate=self._sample_rate, encoder=encoder),
-                self._writer.media(name),
-            )
-            for name in tracks
-        }
+        self._tracks = tuple(tracks)
+        for name in tracks:
+            packetizer = Packetizer(self._format, sample_rate=self._sample_rate, encoder=encoder)
+            self.add_track(name, _writer_of(packetizer, self._writer.media(name)))
         whole_samples(self._format.ptime_ms, self._sample_rate, "ptime")
-        self._sequence = 0
-        self._started = role == "endpoint"
-        self._stopped = False
+        self._started = self._stopped = False
+        if role == "endpoint":
+            self._begin()
 
     @property
     def format(self) -> CodecSpec:
@@ -108,12 +103,12 @@ class StreamSender(Exclusive):
     @property
     def tracks(self) -> tuple[str, ...]:
         """The declared tracks; the first is the default of `media`."""
-        return tuple(self._tracks)
+        return self._tracks
 
     @property
     def delay_ms(self) -> float:
         """How much later the PCM lies in the messages' audio: 0 but for another sample_rate, and OPUS."""
-        return next(iter(self._tracks.values())).packetizer.delay_ms
+        return self.packetizer().delay_ms
 
     @property
     def dialect(self) -> str:
@@ -147,31 +142,21 @@ class StreamSender(Exclusive):
             raise LocalProtocolError("start: a platform begins the stream, an endpoint answers")
         if self._started:
             raise LocalProtocolError("start: the stream has been started already")
-        self._started = True
+        self._begin()
         media_format = MediaFormat(self._format.name, self._format.sample_rate)
-        start = self._writer.start(self._next(), self.tracks, media_format, self._custom_parameters)
+        start = self._writer.start(self.next_sequence(), self.tracks, media_format, self._custom_parameters)
         return [self._writer.connected(), start]
-
-    @exclusive
-    def media(self, pcm: "Buffer", track: str | None = None) -> list[bytes]:
-        """Send mono PCM (native-endian s16, any length) on a track: a message for each whole packet.
-
-        What does not fill a packet is kept for the next call, `flush` or `stop`. At a `sample_rate` of its
-        own 20 ms give 20 ms all the same, but `delay_ms` later: the end comes with `flush` or `stop`.
-        """
-        self._check_live("media")
-        return self._count(self._track(track).push(pcm, self._sequence))
 
     @exclusive
     def flush(self, track: str | None = None) -> list[bytes]:
         """Send what a track's last `media` left over; the last packet is shorter than the others."""
         self._check_live("flush")
-        return self._flush(self._track(track))
+        return self.flush_media(track)
 
     @exclusive
     def discard(self, track: str | None = None) -> None:
         """Forget what a track's last `media` left over and its filter holds: what was said is interrupted."""
-        self._track(track).packetizer.reset()
+        self.packetizer(track).reset()
 
     @exclusive
     def dtmf(self, digit: str, duration_ms: int = 250) -> list[bytes]:
@@ -180,7 +165,7 @@ class StreamSender(Exclusive):
         messages.check_digit(digit)
         if not 0 <= duration_ms <= messages.NUMBER_MAX:
             raise LocalProtocolError(f"DTMF of {duration_ms} ms: takes 0 to {messages.NUMBER_MAX}")
-        return [self._writer.dtmf(self._next(), digit, duration_ms, self.tracks[0])]
+        return [self._writer.dtmf(self.next_sequence(), digit, duration_ms, self.tracks[0])]
 
     @exclusive
     def mark(self, name: str) -> list[bytes]:
@@ -195,40 +180,28 @@ class StreamSender(Exclusive):
         self._check_live("clear")
         if self._endpoint is None:
             raise LocalProtocolError("clear: an endpoint says it to a platform")
-        for outgoing in self._tracks.values():
-            outgoing.packetizer.reset()
+        for name in self._tracks:
+            self.packetizer(name).reset()
         return [self._endpoint.clear()]
 
     @exclusive
     def stop(self) -> list[bytes]:
         """End the stream: what the tracks still hold, as shorter packets; a platform's message "stop"."""
         self._check_live("stop")
-        rests = [message for outgoing in self._tracks.values() for message in self._flush(outgoing)]
+        rests = [message for name in self._tracks for message in self.flush_media(name)]
         self._stopped = True
-        return rests if self._endpoint is not None else [*rests, self._writer.stop(self._next())]
+        self.close_media()
+        return rests if self._endpoint is not None else [*rests, self._writer.stop(self.next_sequence())]
+
+    def _begin(self) -> None:
+        self._started = True
+        self.open_media()
 
     def _check_live(self, what: str) -> None:
         if not self._started:
             raise LocalProtocolError(f"{what} before start")
         if self._stopped:
             raise LocalProtocolError(f"{what} after stop")
-
-    def _track(self, name: str | None) -> MediaWriter:
-        outgoing = self._tracks.get(self.tracks[0] if name is None else name)
-        if outgoing is None:
-            raise LocalProtocolError(f"track {name!r} is not declared: takes {', '.join(self._tracks)}")
-        return outgoing
-
-    def _flush(self, outgoing: MediaWriter) -> list[bytes]:
-        return self._count(outgoing.flush(self._sequence))
-
-    def _count(self, media: list[bytes]) -> list[bytes]:
-        self._sequence += len(media)
-        return media
-
-    def _next(self) -> int:
-        self._sequence += 1
-        return self._sequence
 
 
 def _writer_of(packetizer: Packetizer, parts: tuple[bytes | None, ...]) -> MediaWriter:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from trunkline.exclusive import Exclusive, exclusive
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.wav.layout import Layout, Source, read_layout
 from trunkline.wav.samples import decode_f32, decode_s16
 
@@ -39,7 +39,6 @@ class WavReader(Exclusive):
     """
 
     def __init__(self, file: str | os.PathLike[str] | BinaryIO) -> None:
-        super().__init__()
         self._file: BinaryIO
         if isinstance(file, str | os.PathLike):
             self._file, self._owns_file = open(file, "rb"), True  # noqa: SIM115

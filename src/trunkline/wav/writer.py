@@ -5,8 +5,8 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
+from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError
-from trunkline.exclusive import Exclusive, exclusive
 from trunkline.wav.header import WavFormat, file_header
 from trunkline.wav.samples import encode, pcm_view
 
@@ -50,7 +50,6 @@ class WavWriter(Exclusive):
         channels: int = 1,
         encoding: str = "pcm16",
     ) -> None:
-        super().__init__()
         if encoding not in ENCODINGS:
             raise FormatError(f"encoding {encoding!r}: writes {', '.join(ENCODINGS)}")
         self._format = WavFormat(encoding, sample_rate, channels)
