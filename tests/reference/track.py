@@ -56,6 +56,8 @@ class Track:
     late: int = 0
     duplicates: int = 0
     come: set[int] = field(default_factory=set)  # numbers, since they began
+    unplaced: int = 0  # numbers skipped before packets that had no audio, and so no place
+    late_run: list[int] = field(default_factory=list)  # numbers of late packets that follow each other
     lost: int = 0
     concealed: int = 0
     filled: int = 0  # of these, gaps and not the ends of frames
@@ -99,19 +101,25 @@ class Track:
     def push(self, payload: bytes, timestamp_ms: int, sequence: int | None) -> list[Frame | Discontinuity]:
         self.packets += 1
         self.payload_bytes += len(payload)
-        skipped = self._count_lost(sequence)
+        self._begin_anew(payload, sequence)
+        counted = skipped = self._count_lost(sequence)
+        if skipped is not None:
+            skipped += self.unplaced
+            self.unplaced = 0 if payload else skipped
         if payload and self._is_late(payload, timestamp_ms, follows=skipped == 0):
             self.late += 1
             if sequence is None:
                 return []
+            self.late_run = [*self.late_run, sequence] if sequence - 1 in self.late_run[-1:] else [sequence]
             if self.last_sequence is None or sequence > self.last_sequence:
                 self.last_sequence = sequence
             else:
                 self.duplicates += sequence in self.come and sequence > self.last_sequence - REMEMBERED
             self.come.add(sequence)
             return []
+        self.late_run = []
         if sequence is not None:
-            if skipped is None:
+            if counted is None:
                 self.come = set()
             self.last_sequence = sequence
             self.come.add(sequence)
@@ -126,6 +134,16 @@ class Track:
         self.odd = b""
         samples, self.line = self.line, []
         return [self._frame(samples)] if samples else []
+
+    def _begin_anew(self, payload: bytes, sequence: int | None) -> None:
+        """Take the third late packet of a row from far back for the next one."""
+        if sequence is None or not payload or len(self.late_run) < 2 or self.late_run[-1] != sequence - 1:
+            return
+        if self.last_sequence is not None and sequence <= self.last_sequence - REMEMBERED:
+            self.last_sequence = sequence - 1
+            self.come = {sequence - 2, sequence - 1}
+            self.unplaced = 0
+            self.odd = b""
 
     def _count_lost(self, sequence: int | None) -> int | None:
         """How many sequence numbers were skipped, None when this is not known to be a later one."""
