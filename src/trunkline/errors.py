@@ -9,6 +9,7 @@
     |- LibraryMissingError(ImportError)   what was looked for, and the command that cures it
     `- ProtocolError
        |- LocalProtocolError(RuntimeError)   the caller did something out of order
+       |  `- CallEndedError                  to speak on a call that has ended
        `- RemoteProtocolError(ValueError)    the peer did
 
 Messages carry the numbers and their units.
@@ -16,6 +17,7 @@ Messages carry the numbers and their units.
 
 __all__ = [
     "BufferTooSmallError",
+    "CallEndedError",
     "ConcurrentUseError",
     "FormatError",
     "LibraryMissingError",
@@ -74,6 +76,10 @@ class ProtocolError(TrunklineError):
 
 class LocalProtocolError(ProtocolError, RuntimeError):
     """Refuse a call that is out of order on our side, such as media before start."""
+
+
+class CallEndedError(LocalProtocolError):
+    """Tell who speaks on a call that it has ended: a handler of `serve` that lets it through is done."""
 
 
 class RemoteProtocolError(ProtocolError, ValueError):

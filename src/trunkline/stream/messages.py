@@ -1,6 +1,6 @@
 """The JSON messages of a media stream, read strictly: what comes in is hostile until it is checked.
 
-Fields that are not named here are ignored, whatever they hold; of a key that comes twice, the last counts.
+Fields that are not named here are ignored, whatever they hold; of a key that comes twice, but for event, the last counts.
 Objects and lists lie at most 64 deep in each other.
 """
 
@@ -99,7 +99,7 @@ class Reply(Message, tag="media", kw_only=True):
 
 
 class DtmfBody(msgspec.Struct):
-    digit: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]$")]
+    digit: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]\\Z")]
     duration: Count | None = None
     track: Text | None = None
 
