@@ -75,8 +75,8 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--capture",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep the messages of each call as they came: FILE, or FILE-2 ... where there is one. Its directory is "
-    "made when it is not there.",
+    help="Keep the messages of each call as they came: FILE, or FILE-2 ... where there is one; "
+    "its directory is made when it is not there.",
 )
 @click.option(
     "--stats",
