@@ -108,4 +108,8 @@ def _not(value: Any, annotation: Any) -> str:
     if isinstance(value, str):
         text = any(_bare(option) is str or get_origin(option) is Literal for option in _options(annotation))
         return "" if text else ", not a string"
-    return ", not null" if value is None else f", not {'a list' if isinstance(value, list) else 'an object'}"
+    if items_of(annotation, type(value)) is not None:  # an empty list
+        return ""
+    if value is None:
+        return ", not null"
+    return ", not a list" if isinstance(value, list) else ", not an object"

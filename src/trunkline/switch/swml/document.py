@@ -38,22 +38,24 @@ def parse(text: str | bytes, source: str = "document") -> Document:
     >>> parse('{"sections": {"main": [\n {"stop_stream": {"id": "s1"}}]}}', "call.json")
     Traceback (most recent call last):
     ...
-    trunkline.errors.FormatError: call.json:2: sections.main[0].stop_stream.id: unknown field; stop_stream takes
-    control_id
+    trunkline.errors.FormatError: call.json:2: sections.main[0].stop_stream.id: unknown field;
+    stop_stream takes control_id
     """
     return _Checker(source).document(_read(text, source))
 
 
 def _read(text: str | bytes, source: str) -> Node:
+    unit = "bytes" if isinstance(text, bytes) else "characters"
     if len(text) > BYTES_MAX:
-        raise FormatError(f"{source}: {len(text)} bytes; a document takes {BYTES_MAX}")
-    if isinstance(text, bytes):
-        try:
-            text = text.decode()
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            refuse(source, line, f"byte {error.start} is not UTF-8: {error.reason}")
-    text = text.removeprefix("\ufeff")
+        raise FormatError(f"{source}: {len(text)} {unit}; a document takes {BYTES_MAX} bytes")
+    data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+    if len(data) > BYTES_MAX:
+        raise FormatError(f"{source}: {len(data)} bytes; a document takes {BYTES_MAX} bytes")
+    try:
+        text = data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        refuse(source, line, f"byte {error.start} is not UTF-8: {error.reason}")
     return read_json(text, source) if text.lstrip().startswith("{") else read_yaml(text, source)
 
 

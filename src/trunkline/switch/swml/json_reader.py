@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Final, NoReturn
 
-from trunkline.switch.swml.node import DEPTH_MAX, Node, check_text, container, number, refuse
+from trunkline.switch.swml.node import DEPTH_MAX, NODES_MAX, Node, check_text, container, number, refuse
 
 __all__ = ["read_json"]
 
@@ -25,6 +25,7 @@ class _Reader:
     def __init__(self, text: str, source: str) -> None:
         self._text = text
         self._source = source
+        self._size = 0
         decoder = json.JSONDecoder(parse_int=number, parse_float=number, parse_constant=_no_constant)
         self._scalar = decoder.raw_decode
 
@@ -37,6 +38,9 @@ class _Reader:
 
     def value(self, position: int, depth: int) -> tuple[Node, int]:
         """Read the value at `position`; give it and where it ends."""
+        self._size += 1
+        if self._size > NODES_MAX:
+            self.refuse(position, f"more than {NODES_MAX} values")
         position = self.skip(position)
         opening = self._text[position : position + 1]
         if opening and opening in "{[":

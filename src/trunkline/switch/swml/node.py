@@ -46,13 +46,11 @@ def refuse(source: str, line: int, problem: str, path: str = "") -> NoReturn:
 
 
 def container(value: Any, children: Iterable[Node], line: int, source: str) -> Node:
-    """Make the node of a list or dict; FormatError beyond the limits."""
+    """Make the node of a list or dict; FormatError when it nests too deep."""
     size, height = 1, 1
     for child in children:
         size += child.size
         height = max(height, child.height + 1)
-    if size > NODES_MAX:
-        refuse(source, line, f"{size} values; a document holds {NODES_MAX}")
     if height > DEPTH_MAX:
         refuse(source, line, f"nested {height} deep; a document nests {DEPTH_MAX} deep")
     return Node(value, line, size, height)
@@ -74,14 +72,12 @@ def number(text: str) -> int | float:
     """
     if len(text) > 400:
         raise ValueError(f"a number of {len(text)} characters")
-    value = float(text)
+    value = int(text) if text.lstrip("+-").isdigit() else float(text)
+    if isinstance(value, int) and abs(value) > _WHOLE_MAX:
+        raise ValueError(f"an integer beyond {_WHOLE_MAX}")
     if not math.isfinite(value):
         raise ValueError("a number beyond the range of a double")
-    if abs(value) <= _WHOLE_MAX and value.is_integer():
-        return int(value)
-    if text.lstrip("+-").isdigit():
-        raise ValueError(f"an integer beyond {_WHOLE_MAX}")
-    return value
+    return int(value) if abs(value) <= _WHOLE_MAX and value == int(value) else value
 
 
 def check_text(text: str) -> str:

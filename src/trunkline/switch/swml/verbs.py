@@ -141,7 +141,9 @@ class Play(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Play sounds, one after another: either `url` or `urls`; the call is answered unless told not to."""
 
     url: Sound | None = None
-    urls: Annotated[tuple[Sound, ...], Meta(min_length=1, extra={"takes": "a list of URLs"})] | None = None
+    urls: (
+        Annotated[tuple[Sound, ...], Meta(min_length=1, extra={"takes": "a list of one URL or more"})] | None
+    ) = None
     auto_answer: bool | Variable = True
 
     @property

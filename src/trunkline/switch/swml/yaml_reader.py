@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from trunkline.errors import FormatError
 from trunkline.extras import needs_extra
-from trunkline.switch.swml.node import DEPTH_MAX, Node, check_text, container, number, refuse
+from trunkline.switch.swml.node import DEPTH_MAX, NODES_MAX, Node, check_text, container, number, refuse
 
 __all__ = ["read_yaml"]
 
@@ -27,6 +27,7 @@ def read_yaml(text: str, source: str) -> Node:
     with needs_extra("swml"):
         import yaml
     builder = _Builder(source)
+    event: Any
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             builder.line = event.start_mark.line + 1
@@ -34,11 +35,10 @@ def read_yaml(text: str, source: str) -> Node:
     except FormatError:
         raise
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = builder.line if mark is None else mark.line + 1
-        refuse(source, line, str(error.problem or error.context))
+        line = getattr(error.problem_mark or error.context_mark, "line", builder.line - 1) + 1
+        refuse(source, line, str(error.problem or error.context)[:200])
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as chr() of what \U says
-        refuse(source, builder.line, str(error).partition("\n")[0])
+        refuse(source, builder.line, str(error).partition("\n")[0][:200])
     if builder.root is None:
         refuse(source, 1, "an empty document")
     return builder.root
@@ -62,8 +62,10 @@ class _Builder:
         self._source = source
         self._open: list[_Open] = []
         self._anchors: dict[str, Node] = {}
+        self._size = 0
 
     def take(self, event: Any) -> None:
+        """Take the next event; `line` is its line."""
         kind = type(event).__name__
         if kind == "DocumentStartEvent" and self.root is not None:
             self._refuse("a second document")
@@ -86,6 +88,7 @@ class _Builder:
             self._refuse("a name that is not text")
         if len(self._open) >= DEPTH_MAX:
             self._refuse(f"nested {len(self._open) + 1} deep; a document nests {DEPTH_MAX} deep")
+        self._count(1)
         self._open.append(_Open(value, self.line, anchor))
 
     def _scalar(self, event: Any) -> None:
@@ -102,6 +105,7 @@ class _Builder:
             value = _CONSTANTS[text]
         elif plain and _NUMBER.fullmatch(text):
             value = number(text)
+        self._count(1)
         self._add(Node(value, self.line), event.anchor)
 
     def _alias(self, anchor: str) -> None:
@@ -109,6 +113,7 @@ class _Builder:
             self._refuse("a name that is not text")
         if anchor not in self._anchors:
             self._refuse(f"alias {anchor[:64]!r} of what is not there, or holds the alias itself")
+        self._count(self._anchors[anchor].size)
         self._add(self._anchors[anchor], None)
 
     def _add(self, node: Node, anchor: str | None) -> None:
@@ -123,6 +128,11 @@ class _Builder:
         else:
             parent.value[parent.key] = Node(node.value, parent.key_line, node.size, node.height)
             parent.key = None
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > NODES_MAX:
+            self._refuse(f"more than {NODES_MAX} values")
 
     def _key_is_due(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1].value, dict) and self._open[-1].key is None
