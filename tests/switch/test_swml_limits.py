@@ -12,7 +12,7 @@ from trunkline.errors import FormatError
 from trunkline.switch.swml import parse
 from trunkline.switch.swml.node import BYTES_MAX, DEPTH_MAX, NODES_MAX
 
-CALLS_MAX = 4_000_000  # an honest document of 64 KiB takes three million of them in PyYAML
+CALLS_MAX = 4_000_000  # an honest document of 64 KiB takes two million of them in PyYAML
 MEMORY_MAX = 4_000_000
 
 

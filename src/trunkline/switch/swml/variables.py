@@ -45,7 +45,7 @@ class Variables:
         if unknown:
             raise FormatError(f"unknown scope {min(unknown)[:64]!r}: there are {', '.join(_SCOPES)}")
         self.vars: dict[str, Any] = {}
-        self._scopes: dict[str, Mapping[str, Any]] = {**scopes, "vars": self.vars}
+        self._scopes = {"vars": self.vars, **{name: scopes.get(name, {}) for name in _SCOPES}}
 
     def text(self, template: str) -> str:
         """Fill in the variables; FormatError when that makes more than TEXT_MAX characters."""
@@ -82,7 +82,7 @@ class Variables:
         if first in self._scopes:
             found: Any = self._scopes[first]
         else:
-            scopes = (self._scopes[name] for name in _ORDER if name in self._scopes)
+            scopes = (self._scopes[name] for name in _ORDER)
             found = next((scope[first] for scope in scopes if first in scope), None)
         for step in rest:
             if isinstance(found, Mapping):
