@@ -97,7 +97,9 @@ def test_yaml_and_json_of_any_document_are_equal(raw: dict[str, Any]) -> None:
     assert isinstance(document, Document)
     assert parse(json.dumps(raw, indent="\t", ensure_ascii=False).encode()) == document
     assert parse(yaml.safe_dump(raw)) == document
-    assert parse(yaml.safe_dump(raw, allow_unicode=True, sort_keys=False).encode()) == document
+    text = yaml.safe_dump(raw, allow_unicode=True, sort_keys=False)
+    if yaml.safe_load(text) == raw:  # PyYAML folds a U+0085 of its own writing
+        assert parse(text.encode()) == document
     assert len(document.main) == len(raw["sections"]["main"])
 
 

@@ -60,6 +60,8 @@ class RecordedCall:
         self._say("play", source)
         if isinstance(source, str) and "refused" in source:
             raise FileNotFoundError(source)
+        if isinstance(source, str) and "slow" in source:
+            raise TimeoutError(source)
         await asyncio.sleep(source.seconds if isinstance(source, Silence) else 1)
 
     async def hangup(self, reason: str) -> None:
@@ -206,10 +208,27 @@ def test_a_call_that_ends_ends_the_document(main: str) -> None:
     assert variables == {"a": 1}
 
 
+class HungUpWithin(RecordedCall):
+    """The caller hangs up while a sound is played, which then raises; the end is known some turns later."""
+
+    async def play(self, source: str | Silence) -> None:
+        self._ended.set()
+        raise LocalProtocolError("the call has ended")
+
+    async def wait_for_ended(self) -> None:
+        await asyncio.ensure_future(asyncio.ensure_future(asyncio.ensure_future(super().wait_for_ended())))
+
+
 def test_a_verb_that_fails_because_the_call_ended_is_no_failure() -> None:
-    """The call ends at the very time of the next verb, and refuses it."""
     call, _ = told("  - sleep: 500\n  - answer\n  - sleep: -1", ends_at_s=0.5)
     assert "hangup" not in [verb for _, verb in times(call)]
+
+    async def ring() -> RecordedCall:
+        call = HungUpWithin()
+        await run(parse("sections: {main: [{play: {url: 'silence:1'}}]}"), call)
+        return call
+
+    assert times(run_in_virtual_time(ring())) == [(0, "answer")]
 
 
 def test_max_duration_counts_from_the_answer() -> None:
@@ -244,6 +263,7 @@ def test_set_fills_in_one_variable_after_another() -> None:
     ("main", "error", "problem"),
     [
         ("  - play: {url: 'https://refused/a.wav'}", FileNotFoundError, "https://refused/a.wav"),
+        ("  - play: {url: 'https://slow/a.wav'}", TimeoutError, "https://slow/a.wav"),
         (
             "  - answer\n  - sleep: '${never}'",
             FormatError,
