@@ -48,7 +48,7 @@ class Call(Protocol):
         """
 
     async def hangup(self, reason: str, /) -> None:
-        """End the call; `reason` is hangup, busy or decline."""
+        """End the call; `reason` is hangup, busy or decline. Nothing when it has ended."""
 
     async def wait_for_ended(self) -> Any:
         """Return when the call has ended, at once when it has."""
