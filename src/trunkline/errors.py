@@ -7,6 +7,7 @@
     |- BufferTooSmallError(ValueError)    .needed, .available
     |- ConcurrentUseError(RuntimeError)   a stateful object used by two threads at once
     |- LibraryMissingError(ImportError)   what was looked for, and the command that cures it
+    |- StreamStartError(RuntimeError)     .reason, as a status callback has it
     `- ProtocolError
        |- LocalProtocolError(RuntimeError)   the caller did something out of order
        `- RemoteProtocolError(ValueError)    the peer did
@@ -24,6 +25,7 @@ __all__ = [
     "PayloadError",
     "ProtocolError",
     "RemoteProtocolError",
+    "StreamStartError",
     "TrunklineError",
 ]
 
@@ -66,6 +68,18 @@ class ConcurrentUseError(TrunklineError, RuntimeError):
 
 class LibraryMissingError(TrunklineError, ImportError):
     """Say which optional library is missing and the command that installs it."""
+
+
+class StreamStartError(TrunklineError, RuntimeError):
+    """Say why a switch could not start a stream.
+
+    `reason` is what a status callback says: invalid_url, codec_error, connection_refused,
+    connection_refused_timeout_or_ssl_error, general_error, "Duplicated stream ID", "Duplicated stream name".
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ProtocolError(TrunklineError):

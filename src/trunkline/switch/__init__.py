@@ -1,1 +1,73 @@
-"""A local telephone exchange that plays the platform."""
+"""A switch on one's own machine: calls whose audio is made here, and streams of them to WebSocket endpoints.
+
+    Switch -> Call -> Stream: one call's audio, sent in real time to a wss:// URL
+    Source: where a call's audio comes from, a file, a capture, a generator or an RTP port
+
+Everything belongs to one event loop. What has a socket needs aiohttp: `pip install 'trunkline[server]'`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trunkline.switch.actions import StreamAction
+    from trunkline.switch.call import Call
+    from trunkline.switch.events import CallbackSender, CallChanged, StreamChanged, SwitchEvent, Targets
+    from trunkline.switch.rtp_source import RtpSource
+    from trunkline.switch.sources import (
+        CaptureSource,
+        FileSource,
+        PcmSource,
+        SilenceSource,
+        Source,
+        SpeechSource,
+        ToneSource,
+    )
+    from trunkline.switch.stream import Stream
+    from trunkline.switch.switch import Switch
+
+__all__ = [
+    "Call",
+    "CallChanged",
+    "CallbackSender",
+    "CaptureSource",
+    "FileSource",
+    "PcmSource",
+    "RtpSource",
+    "SilenceSource",
+    "Source",
+    "SpeechSource",
+    "Stream",
+    "StreamAction",
+    "StreamChanged",
+    "Switch",
+    "SwitchEvent",
+    "Targets",
+    "ToneSource",
+]
+
+# Imported when they are asked for: trunkline.switch.swml needs no aiohttp.
+_MODULES = {
+    "actions": ("StreamAction",),
+    "call": ("Call",),
+    "events": ("CallChanged", "CallbackSender", "StreamChanged", "SwitchEvent", "Targets"),
+    "rtp_source": ("RtpSource",),
+    "sources": (
+        "CaptureSource",
+        "FileSource",
+        "PcmSource",
+        "SilenceSource",
+        "Source",
+        "SpeechSource",
+        "ToneSource",
+    ),
+    "stream": ("Stream",),
+    "switch": ("Switch",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'trunkline.switch' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"trunkline.switch.{_MODULE_OF[name]}"), name)
