@@ -132,7 +132,9 @@ def _custom_parameters(value: object) -> dict[str, str]:
     if len(value) > CUSTOM_PARAMETERS_MAX:
         raise FormatError(f"custom_parameters: {len(value)} of them: takes at most {CUSTOM_PARAMETERS_MAX}")
     return {
-        check_text("name of one of custom_parameters", name): check_text(f"custom_parameters[{str(name)[:64]!r}]", item)
+        check_text("name of one of custom_parameters", name): check_text(
+            f"custom_parameters[{str(name)[:64]!r}]", item
+        )
         for name, item in value.items()
     }
 

@@ -16,14 +16,26 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from trunkline.errors import FormatError, RemoteProtocolError
+from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError, StreamStartError
 from trunkline.extras import needs_extra
-from trunkline.stream.request import check_text
+from trunkline.stream.request import StreamRequest, check_text
+from trunkline.switch.call import Call
+from trunkline.switch.events import CallbackForm
+from trunkline.switch.stream import Stream
 
 with needs_extra("server"):
     from aiohttp import web
 
-__all__ = ["Handler", "RestError", "attribute_error", "guarded", "path_parts", "read_body", "text"]
+__all__ = [
+    "Handler",
+    "RestError",
+    "attribute_error",
+    "guarded",
+    "path_parts",
+    "read_body",
+    "start_stream",
+    "text",
+]
 
 BODY_BYTES_MAX: Final = 1 << 20
 FIELDS_MAX: Final = 400  # of a form: 99 parameters are 198
@@ -38,6 +50,14 @@ _KINDS: Final = {
     413: "size_error",
     415: "media_type_error",
     422: "validation_error",
+}
+
+# What a stream's start fails by, and the parameter that is to blame; url where none is named here.
+_BLAMED: Final = {
+    "codec_error": "codec",
+    "invalid_track": "track",
+    "Duplicated stream ID": "control_id",
+    "Duplicated stream name": "name",
 }
 
 #: Answers a request that was let in with a status and a JSON body.
@@ -159,6 +179,23 @@ def attribute_error(error: FormatError, names: Mapping[str, str]) -> RestError:
     return RestError(422, code, f"{attribute}: {problem}", attribute)
 
 
+async def start_stream(
+    call: Call, request: StreamRequest, callback_form: CallbackForm, names: Mapping[str, str]
+) -> Stream:
+    """Start a stream, once its endpoint has accepted; RestError 422 with the reason as its code."""
+    if call.state in ("ending", "ended"):
+        raise RestError(422, "call_ended", f"the call is {call.state}: it takes no stream")
+    try:
+        return await call.start_stream(request, callback_form=callback_form)
+    except StreamStartError as error:
+        attribute = _BLAMED.get(error.reason, "url")
+        attribute = names.get(attribute, attribute)
+        code = error.reason.lower().replace(" ", "_")
+        raise RestError(422, code, f"{attribute}: {error}", attribute) from error
+    except LocalProtocolError as error:  # the call has ended meanwhile
+        raise RestError(422, "call_ended", str(error)) from error
+
+
 def _digest(credentials: bytes) -> bytes:
     return hashlib.sha256(credentials).digest()
 
@@ -202,9 +239,7 @@ def _json_object(data: bytes) -> dict[str, Any]:
 
 def _form(data: bytes) -> dict[str, Any]:
     try:
-        pairs = parse_qsl(
-            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX
-        )
+        pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
     except UnicodeDecodeError:
         raise RestError(400, "invalid_body", "the form is not UTF-8, percent-encoded") from None
     except ValueError:
