@@ -1,4 +1,4 @@
-"""A switch behind its REST doors on loopback, an endpoint for its streams, and a client that looks for leaks."""
+"""A switch behind its REST doors on loopback, an endpoint for its streams, and a client that sees leaks."""
 
 import asyncio
 import json

@@ -193,9 +193,7 @@ def test_what_a_stream_is_refused_for(
             body = {"data": json.dumps(form)} if kind == "json_body" else {"data": _form(form)}
             types = {"json_body": "application/json", "form": "application/x-www-form-urlencoded"}
             streams = list(call.streams)
-            answer = await d.ask(
-                "POST", streams_of(call), 422, headers={"Content-Type": types[kind]}, **body
-            )
+            answer = await d.ask("POST", streams_of(call), 422, headers={"Content-Type": types[kind]}, **body)
             error = answer["errors"][0]
             assert error["attribute"] == attribute
             assert error["message"].startswith(f"{attribute}: ")
@@ -227,7 +225,9 @@ def test_what_is_not_a_string_is_refused() -> None:
                     )
                     assert error["attribute"] == field
             for value in (1, [], {}, None, ""):
-                error = await d.refused("POST", f"{ACCOUNT}/Calls/{call.id}", 422, json_body={"Status": value})
+                error = await d.refused(
+                    "POST", f"{ACCOUNT}/Calls/{call.id}", 422, json_body={"Status": value}
+                )
                 assert error["attribute"] == "Status"
 
     run(test())

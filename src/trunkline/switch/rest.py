@@ -2,12 +2,12 @@
 
 import ssl as tls
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from trunkline.extras import needs_extra
 from trunkline.switch.events import Targets
 from trunkline.switch.rest_calling import CallingDoor
-from trunkline.switch.rest_compat import CompatDoor
+from trunkline.switch.rest_compat import COMPAT_PREFIXES, CompatDoor
 from trunkline.switch.rest_dial import Dialler
 from trunkline.switch.rest_http import RestError, guarded
 from trunkline.switch.sources import Source
@@ -17,8 +17,6 @@ with needs_extra("server"):
     from aiohttp import web
 
 __all__ = ["rest_routes"]
-
-_COMPAT_PREFIXES: Final = ("/api/laml/2010-04-01", "/api/laml", "/2010-04-01", "")
 
 
 def rest_routes(
@@ -47,12 +45,13 @@ def rest_routes(
     calling = CallingDoor(switch, dialler, insecure_loopback=insecure_loopback)
     compat = CompatDoor(switch, dialler, project_id=project_id, insecure_loopback=insecure_loopback)
     handlers = {
-        "/api/calling/{tail:.*}": calling.handle,
-        **{f"{prefix}/Accounts/{{tail:.*}}": compat.handle for prefix in _COMPAT_PREFIXES},
-        "/api/{tail:.*}": _nothing,
+        "/api/calling": calling.handle,
+        **{f"{prefix}/Accounts": compat.handle for prefix in COMPAT_PREFIXES},
+        "/api": _nothing,
     }
     return [
-        web.route("*", path, guarded(handler, project_id=project_id, token=token))
+        # A path is matched as it is decoded, and may hold a line feed.
+        web.route("*", path + r"/{below:[\s\S]*}", guarded(handler, project_id=project_id, token=token))
         for path, handler in handlers.items()
     ]
 

@@ -29,10 +29,12 @@ from trunkline.switch.switch import Switch
 with needs_extra("server"):
     from aiohttp import web
 
-__all__ = ["CompatDoor"]
+__all__ = ["COMPAT_PREFIXES", "CompatDoor"]
 
 Answer = tuple[int, Mapping[str, Any]]
 
+#: What may stand before /Accounts.
+COMPAT_PREFIXES: Final = ("/api/laml/2010-04-01", "/api/laml", "/2010-04-01", "")
 # The fields of a stream by the names of StreamRequest.
 _NAMES: Final = {
     "url": "Url",
@@ -159,9 +161,11 @@ async def _stop(call: Call, stream: Stream, request: web.Request, base: str) -> 
 
 def _split(parts: list[str]) -> tuple[str, str, list[str]]:
     """Part a path into the prefix of `Accounts`, the account and what follows."""
-    at = parts.index("Accounts")
-    account, *rest = parts[at + 1 :]
-    return "".join(f"/{part}" for part in parts[:at]), account, rest
+    for prefix in COMPAT_PREFIXES:
+        above = [*prefix.split("/")[1:], "Accounts"]
+        if parts[: len(above)] == above and len(parts) > len(above):
+            return prefix, parts[len(above)], parts[len(above) + 1 :]
+    raise RestError(404, "not_found", "the path is encoded where it is to be plain")  # Accounts%2F...
 
 
 def _stream_of(call: Call, stream_id: str) -> Stream:
