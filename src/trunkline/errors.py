@@ -78,8 +78,12 @@ class StreamStartError(TrunklineError, RuntimeError):
     """
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(reason, message)
         self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class ProtocolError(TrunklineError):

@@ -100,7 +100,7 @@ class Session:
 
     async def _converse(self, first: "asyncio.Future[None] | None") -> None:
         """Live through one connection: returns when it is lost, raises when it did not come about."""
-        async with connected(self._url, None, _context(), 1.0) as socket:
+        async with connected(self._url, None, _context()) as socket:
             connection = ClientConnection(
                 protocol=self.protocol, authorization_state=self._authorization_state
             )

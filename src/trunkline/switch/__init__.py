@@ -13,16 +13,9 @@ if TYPE_CHECKING:
     from trunkline.switch.actions import StreamAction
     from trunkline.switch.call import Call
     from trunkline.switch.events import CallbackSender, CallChanged, StreamChanged, SwitchEvent, Targets
+    from trunkline.switch.file_sources import CaptureSource, FileSource
     from trunkline.switch.rtp_source import RtpSource
-    from trunkline.switch.sources import (
-        CaptureSource,
-        FileSource,
-        PcmSource,
-        SilenceSource,
-        Source,
-        SpeechSource,
-        ToneSource,
-    )
+    from trunkline.switch.sources import PcmSource, SilenceSource, Source, SpeechSource, ToneSource
     from trunkline.switch.stream import Stream
     from trunkline.switch.switch import Switch
 
@@ -51,16 +44,9 @@ _MODULES = {
     "actions": ("StreamAction",),
     "call": ("Call",),
     "events": ("CallChanged", "CallbackSender", "StreamChanged", "SwitchEvent", "Targets"),
+    "file_sources": ("CaptureSource", "FileSource"),
     "rtp_source": ("RtpSource",),
-    "sources": (
-        "CaptureSource",
-        "FileSource",
-        "PcmSource",
-        "SilenceSource",
-        "Source",
-        "SpeechSource",
-        "ToneSource",
-    ),
+    "sources": ("PcmSource", "SilenceSource", "Source", "SpeechSource", "ToneSource"),
     "stream": ("Stream",),
     "switch": ("Switch",),
 }
