@@ -7,6 +7,7 @@
     |- BufferTooSmallError(ValueError)    .needed, .available
     |- ConcurrentUseError(RuntimeError)   a stateful object used by two threads at once
     |- LibraryMissingError(ImportError)   what was looked for, and the command that cures it
+    |- TargetRefusedError(PermissionError)   a host that may not be connected to
     `- ProtocolError
        |- LocalProtocolError(RuntimeError)   the caller did something out of order
        `- RemoteProtocolError(ValueError)    the peer did
@@ -24,6 +25,7 @@ __all__ = [
     "PayloadError",
     "ProtocolError",
     "RemoteProtocolError",
+    "TargetRefusedError",
     "TrunklineError",
 ]
 
@@ -66,6 +68,10 @@ class ConcurrentUseError(TrunklineError, RuntimeError):
 
 class LibraryMissingError(TrunklineError, ImportError):
     """Say which optional library is missing and the command that installs it."""
+
+
+class TargetRefusedError(TrunklineError, PermissionError):
+    """Refuse to connect to a host that a stranger named, since it leads to an address that is not public."""
 
 
 class ProtocolError(TrunklineError):
