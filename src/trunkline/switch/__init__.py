@@ -1,0 +1,1 @@
+"""A local telephone exchange that plays the platform."""
