@@ -8,7 +8,7 @@ from typing import Final
 
 from trunkline.errors import FormatError
 
-__all__ = ["Address", "Network", "parse_host", "why_not_public"]
+__all__ = ["Address", "Network", "parse_host", "unmapped", "why_not_public"]
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -75,7 +75,12 @@ def _parse_ipv6(host: str) -> Address:
         raise FormatError(f"{host[:64]!a} is no IPv6 address") from None
     if address.scope_id is not None:
         raise FormatError(f"{host[:64]!a} names a zone, which no other machine has")
-    return address.ipv4_mapped or address
+    return unmapped(address)
+
+
+def unmapped(address: Address) -> Address:
+    """Give the IPv4 address of an IPv4-mapped one (RFC 4291 2.5.5.2), any other as it is."""
+    return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
 
 
 def why_not_public(address: Address) -> str | None:

@@ -3,12 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from trunkline.errors import FormatError, RemoteProtocolError, TargetRefusedError
 from trunkline.extras import needs_extra
-from trunkline.net.addresses import Address, Network, parse_host, why_not_public
+from trunkline.net.addresses import Address, Network, parse_host, unmapped, why_not_public
 from trunkline.net.tls import is_loopback
 
 with needs_extra("server"):
@@ -19,6 +19,8 @@ with needs_extra("server"):
 __all__ = ["LOOPBACK", "Target", "Targets"]
 
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")  # networks, as `allowed` takes them
+# What the name leads to, whatever a resolver says (RFC 6761 6.3).
+LOCALHOST: Final = (ip_address("127.0.0.1"), ip_address("::1"))
 URL_CHARACTERS_MAX: Final = 65_535
 # More than the longest host, user name and port; IDNA takes time that grows with the square.
 AUTHORITY_CHARACTERS_MAX: Final = 320
@@ -69,28 +71,30 @@ class Targets:
         No message holds more of the URL than its host.
         """
         parsed, host = _parse(url, schemes)
-        port = parsed.port
-        assert port is not None
         if not isinstance(host, str):
             self._check(parsed.raw_host or "", host)
             return Target(parsed.with_host(str(host)), (str(host),))
+        found = await self._look_up(host, parsed.raw_host or "")
+        addresses = tuple(dict.fromkeys(map(unmapped, found)))
+        if not addresses:
+            raise OSError(f"{host!r} has no address")
+        if host not in self._names:
+            for address in addresses:
+                self._check(host, address)
+        return Target(parsed, tuple(map(str, addresses)))
+
+    async def _look_up(self, host: str, name: str) -> list[Address]:
+        if host == "localhost" or host.endswith(".localhost"):
+            return list(LOCALHOST)
         resolver = self._resolver or aiohttp.ThreadedResolver()
         try:
             async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-                found = await resolver.resolve(parsed.raw_host or "", port, socket.AF_UNSPEC)
+                found = await resolver.resolve(name, 0, socket.AF_UNSPEC)
         except TimeoutError:
             raise TimeoutError(f"{host!r} was not looked up within {RESOLVE_TIMEOUT_S:g} s") from None
         except OSError as error:
             raise OSError(f"cannot look {host!r} up: {error.strerror or type(error).__name__}") from None
-        addresses = tuple(dict.fromkeys(parse_host(result["host"]) for result in found))
-        if not addresses:
-            raise OSError(f"{host!r} has no address")
-        for address in addresses:
-            if isinstance(address, str):
-                raise OSError(f"{host!r} leads to a name, not to an address")
-            if host not in self._names:
-                self._check(host, address)
-        return Target(parsed, tuple(map(str, addresses)))
+        return [ip_address(result["host"].partition("%")[0]) for result in found]  # fe80::1%eth0
 
     def _check(self, host: str, address: Address) -> None:
         why = why_not_public(address)
@@ -180,6 +184,8 @@ def _parse(url: str | URL, schemes: tuple[str, ...]) -> tuple[URL, Address | str
     """Read a URL with the parser that connects, so that nobody reads another host out of it."""
     text = str(url)
     takes = f"takes {' or '.join(f'{scheme}://HOST[:PORT]/PATH' for scheme in schemes)}"
+    if not text.isprintable() or " " in text:  # a parser may drop them, and what is left means another host
+        raise FormatError(f"the URL holds a space or a control character: {takes}")
     authority = text.partition("//")[2]
     for end in "/?#":
         authority = authority.partition(end)[0]

@@ -81,7 +81,7 @@ def build_request(
     ...     control_id="s-1", state="streaming", url="wss://example.com/a", timestamp_s=1.5)
     >>> callback = StatusCallback(url="https://example.com/?a=1", method="GET")
     >>> build_request(callback, callback.url, status, None).url[:70]
-    'https://example.com/?a=1&event_type=calling.call.stream&event_channel=s'
+    'https://example.com/?a=1&event_type=calling.call.stream&event_channel='
     """
     if callback.form == "compat":
         return _compat_request(callback.method, url, _compat_fields(status), signing_key)
@@ -98,7 +98,9 @@ def build_request(
     return CallbackRequest(url, body or None, headers)
 
 
-def _compat_request(method: str, url: str, fields: dict[str, str], signing_key: str | None) -> CallbackRequest:
+def _compat_request(
+    method: str, url: str, fields: dict[str, str], signing_key: str | None
+) -> CallbackRequest:
     body = None
     headers = {}
     if method == "GET":
