@@ -35,7 +35,6 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052 2.1
 _SPECIAL: Final[dict[Network, str]] = {
     IPv4Network("192.0.0.0/24"): "a reserved",
     IPv4Network("192.88.99.0/24"): "a 6to4",
-    IPv6Network("2001::/32"): "a Teredo",
     IPv6Network("2001::/23"): "a reserved",
     IPv6Network("2002::/16"): "a 6to4",
     IPv6Network("3fff::/20"): "a documentation",

@@ -94,7 +94,7 @@ class Targets:
             raise TimeoutError(f"{host!r} was not looked up within {RESOLVE_TIMEOUT_S:g} s") from None
         except OSError as error:
             raise OSError(f"cannot look {host!r} up: {error.strerror or type(error).__name__}") from None
-        return [ip_address(result["host"].partition("%")[0]) for result in found]  # fe80::1%eth0
+        return [ip_address(result["host"]) for result in found]
 
     def _check(self, host: str, address: Address) -> None:
         why = why_not_public(address)
