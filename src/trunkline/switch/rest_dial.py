@@ -5,15 +5,14 @@ import logging
 import ssl as tls
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from trunkline.errors import FormatError, LocalProtocolError, TrunklineError
 from trunkline.extras import needs_extra
+from trunkline.net.targets import Target, Targets
 from trunkline.stream import StreamRequest
 from trunkline.switch.call import Call
-from trunkline.switch.events import Targets
 from trunkline.switch.rest_http import RestError, text
 from trunkline.switch.sources import SilenceSource, Source
 from trunkline.switch.switch import Switch
@@ -31,29 +30,22 @@ _log = logging.getLogger(__name__)
 
 
 class Dialler:
-    """Create calls, which are answered at once, and run their documents on them.
-
-    `source` makes the audio of the one who is called, None for silence; `targets` says where documents may
-    be fetched from, None for anywhere, and `ssl` what is trusted there.
-    """
+    """Create calls, which are answered at once, and run their documents on them; see `rest_routes`."""
 
     def __init__(
         self,
         switch: Switch,
-        *,
-        source: Callable[[], Source] | None = None,
-        targets: Targets | None = None,
-        ssl: tls.SSLContext | None = None,
-        insecure_loopback: bool = False,
+        source: Callable[[], Source] | None,
+        targets: Targets,
+        ssl: tls.SSLContext | None,
     ) -> None:
         self._switch = switch
         self._source = source
         self._targets = targets
         self._ssl = ssl
-        self._insecure_loopback = insecure_loopback
         self._running: set[asyncio.Task[None]] = set()
 
-    def dial(self, fields: Mapping[str, Any], names: Mapping[str, str]) -> Call:
+    async def dial(self, fields: Mapping[str, Any], names: Mapping[str, str]) -> Call:
         """Create the call that `fields` ask for; `names` are the door's for from, to, swml, url and method.
 
         RestError 422 for what is missing or wrong in them; a document that has to be fetched first may still
@@ -61,22 +53,18 @@ class Dialler:
         """
         from_number, to_number = text(fields, names["from"]), text(fields, names["to"])
         document = _inline(fields.get(names["swml"]), names["swml"])
-        url, method = "", "POST"
-        if document is None:
-            url = text(fields, names["url"], characters_max=65_535)
-            _check_url(url, names["url"])
-            method = fields.get(names["method"]) or "POST"
-            if method not in ("POST", "GET"):
-                raise RestError(
-                    422, "invalid_parameter", f"{names['method']}: takes POST or GET", names["method"]
-                )
+        method = fields.get(names["method"], "POST")
+        if method not in ("POST", "GET"):
+            message = f"{names['method']}: takes POST or GET"
+            raise RestError(422, "invalid_parameter", message, names["method"])
+        target = await self._resolve(fields, names["url"]) if document is None else None
         call = self._switch.place_call(
             self._source() if self._source is not None else None,
             from_number=from_number,
             to_number=to_number,
             direction="outbound",
         )
-        task = asyncio.create_task(self._run(call, document, url, method))
+        task = asyncio.create_task(self._run(call, document or _Remote(target, method)))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return call
