@@ -109,8 +109,7 @@ async def doors(*, bearer_token: str | None = None, **options: Any) -> AsyncIter
         Switch(project_id=PROJECT, token=TOKEN, insecure_loopback=True) as switch,
     ):
         app = web.Application()
-        options = {"insecure_loopback": True, **options}
-        app.add_routes(rest_routes(switch, project_id=PROJECT, token=TOKEN, **options))
+        app.add_routes(rest_routes(switch, **options))
         async with serving(app) as host:
             yield Doors(switch, host, endpoint, seen)
 

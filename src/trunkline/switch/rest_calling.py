@@ -33,10 +33,9 @@ _FORM_KEY: Final = re.compile(r"params\[(\w{1,64})\](?:\[([^\[\]]*)\])?", re.ASC
 class CallingDoor:
     """Carry out the commands dial, update, calling.end, calling.stream and calling.stream.stop."""
 
-    def __init__(self, switch: Switch, dialler: Dialler, *, insecure_loopback: bool = False) -> None:
+    def __init__(self, switch: Switch, dialler: Dialler) -> None:
         self._switch = switch
         self._dialler = dialler
-        self._insecure_loopback = insecure_loopback
         self._commands = {
             "calling.end": self._end,
             "calling.stream": self._stream,
@@ -60,7 +59,7 @@ class CallingDoor:
         if not isinstance(params, dict):
             raise RestError(422, "invalid_parameter", "params: takes an object", "params")
         if command == "dial":
-            return 200, call_leg(self._dialler.dial(params, _DIAL_NAMES))
+            return 200, call_leg(await self._dialler.dial(params, _DIAL_NAMES))
         if command == "update":
             return 200, await self._update(self._call(params), params)
         if command not in self._commands:
@@ -90,7 +89,7 @@ class CallingDoor:
 
     async def _stream(self, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            request = StreamRequest.parse(params, insecure_loopback=self._insecure_loopback)
+            request = StreamRequest.parse(params, insecure_loopback=self._switch.insecure_loopback)
         except FormatError as error:
             raise attribute_error(error, {}) from error
         stream = await start_stream(call, request, "json", {})

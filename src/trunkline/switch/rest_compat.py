@@ -66,19 +66,15 @@ _END_STATUS: Final = {
 class CompatDoor:
     """Answer for one project's calls and streams; its id is the account's."""
 
-    def __init__(
-        self, switch: Switch, dialler: Dialler, *, project_id: str, insecure_loopback: bool = False
-    ) -> None:
+    def __init__(self, switch: Switch, dialler: Dialler) -> None:
         self._switch = switch
         self._dialler = dialler
-        self._project_id = project_id
-        self._insecure_loopback = insecure_loopback
 
     async def handle(self, request: web.Request) -> Answer:
         """Answer a request below …/Accounts/ that was let in."""
         parts = path_parts(request)
         prefix, account, rest = _split(parts)
-        if account != self._project_id:
+        if account != self._switch.project_id:
             raise RestError(404, "not_found", "there is no such account")
         base = f"{prefix}/Accounts/{quote(account, safe='')}"
         methods: dict[str, Callable[[], Awaitable[Answer]]]
@@ -120,7 +116,8 @@ class CompatDoor:
         return 200, page_of(calls[::-1], request.query, f"{base}/Calls.json")
 
     async def _dial(self, request: web.Request, base: str) -> Answer:
-        return 201, _call_resource(self._dialler.dial(await read_body(request), _DIAL_NAMES), base)
+        call = await self._dialler.dial(await read_body(request), _DIAL_NAMES)
+        return 201, _call_resource(call, base)
 
     async def _start(self, call: Call, request: web.Request, base: str) -> Answer:
         fields = await read_body(request)
@@ -129,7 +126,7 @@ class CompatDoor:
         if params["track"] is None:
             params["track"] = "both_tracks"
         try:
-            wanted = StreamRequest.parse(params, insecure_loopback=self._insecure_loopback)
+            wanted = StreamRequest.parse(params, insecure_loopback=self._switch.insecure_loopback)
         except FormatError as error:
             raise attribute_error(error, _NAMES) from error
         stream = await start_stream(call, wanted, "compat", _NAMES)

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import ssl as tls
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from trunkline.errors import FormatError, LocalProtocolError, TrunklineError
+from trunkline.errors import FormatError, LibraryMissingError, LocalProtocolError, TrunklineError
 from trunkline.extras import needs_extra
 from trunkline.net.targets import Target, Targets
 from trunkline.stream import StreamRequest
@@ -25,6 +26,7 @@ __all__ = ["Dialler"]
 
 DOCUMENT_BYTES_MAX: Final = 65_536
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=2, sock_read=5)
+_DIALLED_MAX: Final = 1000  # calls at a time
 
 _log = logging.getLogger(__name__)
 
@@ -48,69 +50,75 @@ class Dialler:
     async def dial(self, fields: Mapping[str, Any], names: Mapping[str, str]) -> Call:
         """Create the call that `fields` ask for; `names` are the door's for from, to, swml, url and method.
 
-        RestError 422 for what is missing or wrong in them; a document that has to be fetched first may still
-        fail: then the call ends, and its end reason is "error".
+        RestError 422 for what is missing or wrong in them. A document at a URL is fetched when the call is
+        answered; when that fails the call ends, and its end reason is "error".
         """
         from_number, to_number = text(fields, names["from"]), text(fields, names["to"])
-        document = _inline(fields.get(names["swml"]), names["swml"])
         method = fields.get(names["method"], "POST")
         if method not in ("POST", "GET"):
             message = f"{names['method']}: takes POST or GET"
             raise RestError(422, "invalid_parameter", message, names["method"])
-        target = await self._resolve(fields, names["url"]) if document is None else None
+        if fields.get(names["swml"]) in (None, ""):
+            target = await self._resolve(text(fields, names["url"], characters_max=65_535), names["url"])
+            get_document = partial(self._fetch, target, method)
+        else:
+            document = await _inline(fields[names["swml"]], names["swml"])
+            get_document = partial(_ready, document)
+        if len(self._running) >= _DIALLED_MAX:
+            message = f"{names['to']}: {len(self._running)} calls that were created here are not over"
+            raise RestError(422, "too_many_calls", message, names["to"])
         call = self._switch.place_call(
             self._source() if self._source is not None else None,
             from_number=from_number,
             to_number=to_number,
             direction="outbound",
         )
-        task = asyncio.create_task(self._run(call, document or _Remote(target, method)))
+        task = asyncio.create_task(self._run(call, get_document))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return call
 
-    async def _run(self, call: Call, document: Document | None, url: str, method: str) -> None:
+    async def _resolve(self, url: str, attribute: str) -> Target:
+        try:
+            return await self._targets.resolve(url)
+        except (TrunklineError, OSError) as error:
+            raise RestError(422, "invalid_parameter", f"{attribute}: {error}", attribute) from error
+
+    async def _run(self, call: Call, get_document: Callable[[Call], Any]) -> None:
         """Run the document on the call, which ends with it; what fails is logged, without the URL."""
         try:
             await call.answer()
-            if document is None:
-                document = await self._fetch(call, url, method)
-            await run(document, _Line(call, self._insecure_loopback), scopes={"call": _scope(call)})
-        except (TrunklineError, OSError, TimeoutError, aiohttp.ClientError) as error:
-            _log.warning("call %.64r: its document failed: %s", call.id, _reason(error))
+            document = await get_document(call)
+            await run(document, _Line(call, self._switch.insecure_loopback), scopes={"call": _scope(call)})
+        except (TrunklineError, OSError, aiohttp.ClientError) as error:
+            # What aiohttp says of a connection has its URL, which may hold a secret.
+            reason = str(error) if isinstance(error, TrunklineError) else type(error).__name__
+            _log.warning("call %.64r: its document failed: %s", call.id, reason)
         finally:
             await call.hangup("error")  # nothing when it has ended
 
-    async def _fetch(self, call: Call, url: str, method: str) -> Document:
-        reach = {} if self._targets is None else await self._targets.resolve(url)
-        if self._ssl is not None:
-            reach = {"ssl": self._ssl, **reach}
-        body = msgspec.json.encode({"call": _scope(call)}) if method == "POST" else None
+    async def _fetch(self, target: Target, method: str, call: Call) -> Document:
+        session = target.session(timeout=FETCH_TIMEOUT, auto_decompress=False)
+        options: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl}
+        if method == "POST":
+            options["data"] = msgspec.json.encode({"call": _scope(call)})
+            options["headers"] = {"Content-Type": "application/json"}
         async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(**reach), timeout=FETCH_TIMEOUT, auto_decompress=False
-            ) as client,
-            client.request(
-                method,
-                url,
-                data=body,
-                headers={"Content-Type": "application/json"} if body is not None else None,
-                skip_auto_headers=("Accept-Encoding",),
-                allow_redirects=False,
+            session,
+            session.request(
+                method, target.url, skip_auto_headers=("Accept-Encoding",), **options
             ) as response,
         ):
             if response.status != 200:
                 raise FormatError(f"document: HTTP {response.status}: takes 200")
             data = bytearray()
-            async for chunk in response.content.iter_any():
+            while len(data) <= DOCUMENT_BYTES_MAX and (chunk := await response.content.readany()):
                 data += chunk
-                if len(data) > DOCUMENT_BYTES_MAX:
-                    raise FormatError(f"document: takes at most {DOCUMENT_BYTES_MAX} bytes")
         return await asyncio.to_thread(parse, bytes(data))  # YAML may take half a second
 
 
 class _Line:
-    """A call as a document sees it. Documents that come over REST name no files, and play silence only."""
+    """A call as a document sees it. A document that comes over REST names no files: it plays silence only."""
 
     def __init__(self, call: Call, insecure_loopback: bool) -> None:
         self._call = call
@@ -136,33 +144,20 @@ class _Line:
         return StreamRequest.parse(params, insecure_loopback=self._insecure_loopback)
 
 
-def _inline(swml: object, attribute: str) -> Document | None:
+async def _ready(document: Document, call: Call) -> Document:
+    return document
+
+
+async def _inline(swml: object, attribute: str) -> Document:
     """Parse the document that is a parameter: its text, or in a JSON body the object itself."""
-    if swml is None or swml == "":
-        return None
     if isinstance(swml, dict):
         swml = msgspec.json.encode(swml)
     if not isinstance(swml, str | bytes):
         raise RestError(422, "invalid_parameter", f"{attribute}: takes a SWML document", attribute)
     try:
-        return parse(swml, attribute)
-    except FormatError as error:
+        return await asyncio.to_thread(parse, swml, attribute)
+    except (FormatError, LibraryMissingError) as error:
         raise RestError(422, "invalid_parameter", str(error), attribute) from error
-
-
-def _check_url(url: str, attribute: str) -> None:
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        right = False
-    if not right or "@" in parts.netloc or any(c <= " " or c == "\x7f" for c in url):
-        raise RestError(
-            422,
-            "invalid_parameter",
-            f"{attribute}: takes an http:// or https:// URL without a password",
-            attribute,
-        )
 
 
 def _scope(call: Call) -> dict[str, Any]:
@@ -178,8 +173,3 @@ def _scope(call: Call) -> dict[str, Any]:
         "to": call.to_number,
         "project_id": call.project_id,
     }
-
-
-def _reason(error: Exception) -> str:
-    """Say what failed; what aiohttp says of a connection holds its URL, which may hold a secret."""
-    return str(error) if isinstance(error, TrunklineError) else type(error).__name__
