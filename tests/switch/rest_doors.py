@@ -5,6 +5,9 @@ import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
+from ssl import SSLContext
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +17,7 @@ from aiohttp import web
 import trunkline
 from tests.net.endpoints import Seen
 from trunkline.net import Server
+from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.switch import Call, Switch
 from trunkline.switch.rest import rest_routes
 
@@ -100,13 +104,26 @@ def basic(user: str, password: str) -> str:
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
+@cache
+def loopback_tls() -> tuple[SSLContext, SSLContext]:
+    """Make the contexts of a server on loopback and of a client that trusts it."""
+    with TemporaryDirectory() as directory:
+        certificate, key = self_signed(directory)
+        return server_context(certificate, key), client_context(certificate)
+
+
 @asynccontextmanager
-async def doors(*, bearer_token: str | None = None, **options: Any) -> AsyncIterator[Doors]:
+async def doors(
+    *, bearer_token: str | None = None, insecure_loopback: bool = False, **options: Any
+) -> AsyncIterator[Doors]:
     """Serve a switch's REST doors over plain HTTP on loopback; `options` are those of rest_routes."""
     seen = Seen()
+    server_tls, client_tls = (None, None) if insecure_loopback else loopback_tls()
     async with (
-        trunkline.serve(seen, bearer_token=bearer_token) as endpoint,
-        Switch(project_id=PROJECT, token=TOKEN, insecure_loopback=True) as switch,
+        trunkline.serve(seen, bearer_token=bearer_token, ssl=server_tls) as endpoint,
+        Switch(
+            project_id=PROJECT, token=TOKEN, ssl=client_tls, insecure_loopback=insecure_loopback
+        ) as switch,
     ):
         app = web.Application()
         app.add_routes(rest_routes(switch, **options))

@@ -124,7 +124,7 @@ def test_update_hangs_up(status: str) -> None:
     run(test())
 
 
-URL = "ws://127.0.0.1:9/"
+URL = "wss://127.0.0.1:9/"
 
 
 @pytest.mark.parametrize(

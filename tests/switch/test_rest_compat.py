@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.net.endpoints import run
-from tests.switch.rest_doors import ACCOUNT, PROJECT, SECRETS, STREAM_TOKEN, Doors, doors
+from tests.switch.rest_doors import ACCOUNT, CALLING, PROJECT, SECRETS, STREAM_TOKEN, Doors, doors
 from trunkline.switch import Call
 
 PREFIXES = ["", "/api/laml", "/2010-04-01", "/api/laml/2010-04-01"]
@@ -110,7 +110,7 @@ def test_every_field_reaches_the_stream() -> None:
     run(test())
 
 
-GOOD = "ws://127.0.0.1:9/"
+GOOD = "wss://127.0.0.1:9/"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,7 @@ GOOD = "ws://127.0.0.1:9/"
         ({"Url": ""}, "invalid_parameter", "Url"),
         ({"Url": "https://example.com/"}, "invalid_parameter", "Url"),
         ({"Url": "ws://example.com/"}, "invalid_parameter", "Url"),
+        ({"Url": "ws://127.0.0.1:9/"}, "invalid_parameter", "Url"),
         ({"Url": "wss://user:secret@example.com/"}, "invalid_parameter", "Url"),
         ({"Url": "wss://example.com/\r\nX: y"}, "invalid_parameter", "Url"),
         ({"Url": GOOD, "Track": "left"}, "invalid_parameter", "Track"),
@@ -229,6 +230,20 @@ def test_what_is_not_a_string_is_refused() -> None:
                     "POST", f"{ACCOUNT}/Calls/{call.id}", 422, json_body={"Status": value}
                 )
                 assert error["attribute"] == "Status"
+
+    run(test())
+
+
+def test_a_loopback_endpoint_without_tls_when_the_switch_allows_it() -> None:
+    async def test() -> None:
+        async with doors(insecure_loopback=True) as d:
+            assert d.endpoint.url.startswith("ws://")
+            call = d.call()
+            await d.ask("POST", streams_of(call), 201, form={"Url": d.endpoint.url})
+            command = {"command": "calling.stream", "id": call.id, "params": {"url": d.endpoint.url}}
+            await d.ask("POST", CALLING, 200, json_body=command)
+            assert [stream.state for stream in call.streams.values()] == ["streaming"] * 2
+            await d.refused("POST", streams_of(call), 422, form={"Url": "ws://example.com/"})
 
     run(test())
 
