@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.net.endpoints import run
-from tests.switch.rest_doors import CALLING, SECRETS, STREAM_TOKEN, Doors, doors
+from tests.switch.rest_doors import CALLING, SECRETS, STREAM_TOKEN, doors
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_a_stream_from_start_to_stop(suffix: str, kind: str, stop_by_id: bool) -
                     status_url="http://127.0.0.1:9/",
                     status_url_method="GET",
                     authorization_bearer_token=STREAM_TOKEN,
-                    custom_parameters={"k": "v", "ü/&=[x": "a=b&c"},
+                    custom_parameters={"k": "v", "ü/&=x": "a=b&c"},
                     control_id="stream/1",
                 )
             )
@@ -76,9 +76,7 @@ def test_a_stream_from_start_to_stop(suffix: str, kind: str, stop_by_id: bool) -
             assert stream.state == "finished"
             ended = await asyncio.wait_for(d.seen.ended.get(), 5)
             assert ended.start.tracks == ("inbound",)  # this door's default
-            expected = {"k": "v", "ü/&=[x": "a=b&c"} if kind == "json" else {"k": "v"}
-            assert ended.start.custom_parameters == expected | ended.start.custom_parameters
-            assert ended.start.custom_parameters["k"] == "v"
+            assert ended.start.custom_parameters == {"k": "v", "ü/&=x": "a=b&c"}
 
     run(test())
 
@@ -242,7 +240,7 @@ def test_bodies_at_random_are_refused_and_change_nothing() -> None:
                 body["command"] = rng.choice(["dial", "update", "calling.stream", "calling.end", value(2)])
                 if _would_work(body):
                     continue
-                await _refused_somehow(d, _with_id(body, call.id))
+                await d.refused("POST", CALLING, (404, 422), json_body=_with_id(body, call.id))
 
     run(test())
 
@@ -250,14 +248,3 @@ def test_bodies_at_random_are_refused_and_change_nothing() -> None:
 def _would_work(body: dict[str, Any]) -> bool:
     """Ending a call needs its id only."""
     return body["command"] == "calling.end" and body.get("id") == "ID"
-
-
-async def _refused_somehow(d: Doors, body: dict[str, Any]) -> None:
-    for status in (422, 404):
-        try:
-            await d.refused("POST", CALLING, status, json_body=body)
-        except AssertionError:
-            if status == 404:
-                raise
-        else:
-            return
