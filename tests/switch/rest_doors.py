@@ -17,6 +17,7 @@ from aiohttp import web
 import trunkline
 from tests.net.endpoints import Seen
 from trunkline.net import Server
+from trunkline.net.runner import app_runner
 from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.switch import Call, Switch
 from trunkline.switch.rest import rest_routes
@@ -134,12 +135,12 @@ async def doors(
 
 
 @asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
+async def serving(app: web.Application, ssl: SSLContext | None = None) -> AsyncIterator[str]:
     """Serve an application on a free port of loopback; gives host:port."""
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+    runner = app_runner(app)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl)
         await site.start()
         yield f"127.0.0.1:{runner.addresses[0][1]}"
     finally:

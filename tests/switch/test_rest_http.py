@@ -8,11 +8,24 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.net.endpoints import run
 from tests.net.virtual_time import run_in_virtual_time
-from tests.switch.rest_doors import ACCOUNT, CALLING, PROJECT, SECRETS, TOKEN, basic, doors
+from tests.switch.rest_doors import (
+    ACCOUNT,
+    CALLING,
+    PROJECT,
+    SECRETS,
+    TOKEN,
+    basic,
+    doors,
+    loopback_tls,
+    serving,
+)
+from trunkline.switch.rest import rest_routes
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -69,6 +82,23 @@ def test_strangers_learn_nothing(method: str, path: str, given: str) -> None:
                 data=b"{}" if method == "POST" else None,
             )
             assert (error["type"], error["code"]) == ("authentication_error", "unauthorized")
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"Authorization: %s\0", b"Authorization : %s", b"Author\xffization: %s", b"Authorization: %s\r\nbad"],
+)
+def test_headers_that_are_malformed_are_not_logged(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with doors() as d:
+            reader, writer = await asyncio.open_connection(*d.host.split(":"))
+            header_line = header % basic(PROJECT, TOKEN).encode()
+            writer.write(b"POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n" % (CALLING.encode(), header_line))
+            assert b" 400 " in await reader.readline()
+            writer.close()
+        assert "BadHttpMessage, HTTP 400" in caplog.text
 
     run(test())
 
@@ -262,3 +292,43 @@ def test_a_body_that_does_not_come() -> None:
             return asyncio.get_running_loop().time() - started
 
     assert run_in_virtual_time(test()) == pytest.approx(10.0, abs=0.5)
+
+
+def test_over_tls() -> None:
+    async def test() -> None:
+        server_tls, client_tls = loopback_tls()
+        async with doors() as d:
+            app = web.Application()
+            app.add_routes(rest_routes(d.switch))
+            connector = aiohttp.TCPConnector(ssl=client_tls)
+            async with serving(app, server_tls) as host, aiohttp.ClientSession(connector=connector) as client:
+                headers = {"Authorization": basic(PROJECT, TOKEN)}
+                for _ in range(2):  # the second over a connection of its own
+                    async with client.get(
+                        f"https://{host}/Accounts/{PROJECT}/Calls", headers=headers
+                    ) as answer:
+                        assert (answer.status, (await answer.json())["calls"]) == (200, [])
+
+    run(test())
+
+
+def test_a_call_that_ends_while_a_stream_is_starting_answers_both() -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        await reader.read()  # and never answer
+        writer.close()
+
+    accepted = asyncio.Event()
+
+    async def test() -> None:
+        async with doors() as d, await asyncio.start_server(accept, "127.0.0.1", 0) as silent:
+            call = d.call()
+            url = f"wss://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
+            path = f"{ACCOUNT}/Calls/{call.id}"
+            starting = asyncio.ensure_future(d.ask("POST", f"{path}/Streams", 422, form={"Url": url}))
+            await accepted.wait()
+            ended = await d.ask("POST", path, 200, form={"Status": "completed"})
+            assert ended["status"] == "canceled"
+            assert (await asyncio.wait_for(starting, 5))["errors"][0]["message"]
+
+    run(test())

@@ -34,7 +34,7 @@ def rest_routes(
 
         app = web.Application()
         app.add_routes(rest_routes(switch))
-        runner = web.AppRunner(app, auto_decompress=False)
+        runner = trunkline.net.runner.app_runner(app)
     """
     dialler = Dialler(switch, dial_source, Targets(LOOPBACK) if targets is None else targets, ssl)
     calling, compat = CallingDoor(switch, dialler), CompatDoor(switch, dialler)
