@@ -186,6 +186,32 @@ def test_what_is_not_there(method: str, path: str) -> None:
     run(test())
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"%s/Calls?\xff=1", 422),
+        (b"%s/Calls?%%FF=1", 422),
+        (b"%s/Calls?%%ED%%A0%%80=1", 422),
+        (b"%s/Calls?PageToken=\xff", 422),
+        (b"%s/Calls/\xff", 404),
+        (b"%s/Calls/%%ED%%A0%%80", 404),
+        (b"%s/Calls/\xed\xa0\x80", 404),
+    ],
+)
+def test_bytes_that_are_not_utf8_in_the_request_line(target: bytes, status: int) -> None:
+    async def test() -> None:
+        async with doors() as d:
+            reader, writer = await asyncio.open_connection(*d.host.split(":"))
+            line = b"GET " + target % ACCOUNT.encode() + b" HTTP/1.1\r\nHost: x\r\n"
+            writer.write(line + f"Authorization: {basic(PROJECT, TOKEN)}\r\n\r\n".encode())
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            assert head.split()[1] in (b"%d" % status, b"400")  # 400: aiohttp's own
+            assert head.split()[1] == b"400" or json.loads(body)["errors"]
+            writer.close()
+
+    run(test())
+
+
 def paths(call_id: str, sid: str) -> list[str]:
     return [
         CALLING,
