@@ -189,13 +189,13 @@ def test_what_is_not_there(method: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("target", "status"),
     [
-        (b"%s/Calls?\xff=1", 422),
+        (b"%s/Calls?\xff=1", 400),
         (b"%s/Calls?%%FF=1", 422),
         (b"%s/Calls?%%ED%%A0%%80=1", 422),
-        (b"%s/Calls?PageToken=\xff", 422),
-        (b"%s/Calls/\xff", 404),
+        (b"%s/Calls?PageToken=\xff", 400),
+        (b"%s/Calls/\xff", 400),
         (b"%s/Calls/%%ED%%A0%%80", 404),
-        (b"%s/Calls/\xed\xa0\x80", 404),
+        (b"%s/Calls/\xed\xa0\x80", 400),
     ],
 )
 def test_bytes_that_are_not_utf8_in_the_request_line(target: bytes, status: int) -> None:
@@ -205,8 +205,8 @@ def test_bytes_that_are_not_utf8_in_the_request_line(target: bytes, status: int)
             line = b"GET " + target % ACCOUNT.encode() + b" HTTP/1.1\r\nHost: x\r\n"
             writer.write(line + f"Authorization: {basic(PROJECT, TOKEN)}\r\n\r\n".encode())
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-            assert head.split()[1] in (b"%d" % status, b"400")  # 400: aiohttp's own
-            assert head.split()[1] == b"400" or json.loads(body)["errors"]
+            assert int(head.split()[1]) == status
+            assert status == 400 or json.loads(body)["errors"]  # 400: aiohttp's parser refuses
             writer.close()
 
     run(test())
