@@ -264,6 +264,22 @@ def test_names_are_unique_among_the_live_streams() -> None:
             assert second["sid"] != first["sid"]
             stopped = await d.ask("POST", f"{path}/one.json", 200, form={"Status": "stopped"})
             assert stopped["sid"] == second["sid"]
+            again = await d.ask("POST", f"{path}/one", 200, form={"Status": "stopped"})
+            assert again == stopped  # of those that have finished, the last
+
+    run(test())
+
+
+def test_a_stream_of_the_calling_door_with_an_id_that_needs_encoding() -> None:
+    async def test() -> None:
+        async with doors() as d:
+            call = d.call()
+            params = {"url": d.endpoint.url, "control_id": "a/b?ü.json", "name": "n"}
+            command = {"command": "calling.stream", "id": call.id, "params": params}
+            await d.ask("POST", CALLING, 200, json_body=command)
+            named = await d.ask("POST", f"{streams_of(call)}/n", 200, form={"Status": "stopped"})
+            assert named["sid"] == "a/b?ü.json"
+            assert await d.ask("POST", named["uri"], 200, form={"Status": "stopped"}) == named
 
     run(test())
 

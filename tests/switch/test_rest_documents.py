@@ -179,6 +179,46 @@ def test_a_document_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -
     run(test())
 
 
+def test_a_document_without_end(caplog: pytest.LogCaptureFixture) -> None:
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 4096)
+            sent += 4096
+
+    async def test() -> None:
+        app = web.Application()
+        app.router.add_post("/", endless)
+        async with doors() as d, serving(app) as host:
+            answer = await dial_compat(d, url=f"http://{host}/")
+            await asyncio.wait_for(d.switch.calls[answer["sid"]].wait_for_ended(), 5)
+        assert "a document takes 65536 bytes" in caplog.text
+        assert sent < 50_000_000  # what the sockets' buffers hold
+
+    run(test())
+
+
+def test_a_document_server_that_speaks_no_http(caplog: pytest.LogCaptureFixture) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")
+        writer.close()
+
+    async def test() -> None:
+        async with doors() as d, await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            answer = await dial_compat(d, url=f"http://127.0.0.1:{port}/?key=very-secret")
+            await asyncio.wait_for(d.switch.calls[answer["sid"]].wait_for_ended(), 5)
+        assert "its document failed: ClientResponseError" in caplog.text
+        assert "very-secret" not in caplog.text
+
+    run(test())
+
+
 def test_play_of_silence_takes_its_time() -> None:
     async def test() -> None:
         async with doors() as d:

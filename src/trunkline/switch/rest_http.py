@@ -130,10 +130,7 @@ def guarded(
 def path_parts(request: web.Request) -> list[str]:
     """Split the path at its slashes, without a `.json` at its end; an id may hold a slash as %2F."""
     parts = request.rel_url.raw_path.removesuffix(".json").split("/")
-    try:
-        return [unquote(part, errors="strict") for part in parts[1:]]
-    except UnicodeDecodeError:
-        raise RestError(404, "not_found", "the path is not UTF-8") from None
+    return [unquote(part) for part in parts[1:]]
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:
