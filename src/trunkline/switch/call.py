@@ -149,7 +149,7 @@ class Call:
         """Stream the call's audio to `url`; return when the endpoint has accepted.
 
         `on_completed`, plain or a coroutine function, is called once with the StreamChanged of its end.
-        Raises FormatError for parameters that are wrong, StreamStartError when the stream does not come about.
+        Raises FormatError for parameters that are wrong, StreamStartError when no stream comes about.
         """
         params = {
             "url": url,
@@ -213,7 +213,7 @@ class Call:
         raise LocalProtocolError(f"call {self.id} has no live stream{named}")
 
     async def connect(self, request: StreamRequest) -> None:
-        """Connect the call to a two-way stream, return when it has finished; raises as `start_stream` does."""
+        """Do `start_stream` with a two-way stream, and return when that has finished."""
         stream = await self.start_stream(request, bidirectional=True)
         try:
             await stream.wait()

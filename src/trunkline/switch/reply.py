@@ -21,8 +21,8 @@ class Reply:
     """The audio of an endpoint that waits for its turn, at the call's `sample_rate`, and the marks in it.
 
     `echo(name)` is called when the audio before a mark was heard, and for all of them when the endpoint
-    clears its audio; `press(digit, duration_ms)` when it presses a key. Audio beyond ten minutes, marks beyond
-    1,024 and messages that break the protocol are left out and counted in `left_out`.
+    clears its audio; `press(digit, duration_ms)` when it presses a key. Audio beyond ten minutes, marks
+    beyond 1,024 and messages that break the protocol are left out and counted in `left_out`.
 
     Raises FormatError for a format that is not decoded, or whose 20 ms are no whole number of samples.
     """

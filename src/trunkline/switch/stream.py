@@ -31,7 +31,7 @@ __all__ = ["Stream"]
 QUEUED_MAX_MS: Final = 2000  # of messages that a slow endpoint has not taken
 CONTROLS_MAX: Final = 64  # beside them: marks, keys
 DRAIN_TIMEOUT_S: Final = 2.0  # how long an endpoint may take, once it is to stop, for what is queued
-MESSAGES_A_TURN: Final = 16  # that are sent, before the other streams have their turn
+MESSAGES_A_TURN: Final = 64  # that are sent, before the other streams have their turn
 
 _log = logging.getLogger(__name__)
 
