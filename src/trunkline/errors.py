@@ -8,6 +8,7 @@
     |- ConcurrentUseError(RuntimeError)   a stateful object used by two threads at once
     |- LibraryMissingError(ImportError)   what was looked for, and the command that cures it
     |- StreamStartError(RuntimeError)     .reason, as a status callback has it
+    |- TargetRefusedError(PermissionError)   a host that may not be connected to
     `- ProtocolError
        |- LocalProtocolError(RuntimeError)   the caller did something out of order
        `- RemoteProtocolError(ValueError)    the peer did
@@ -26,6 +27,7 @@ __all__ = [
     "ProtocolError",
     "RemoteProtocolError",
     "StreamStartError",
+    "TargetRefusedError",
     "TrunklineError",
 ]
 
@@ -84,6 +86,10 @@ class StreamStartError(TrunklineError, RuntimeError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class TargetRefusedError(TrunklineError, PermissionError):
+    """Refuse to connect to a host that a stranger named, since it leads to an address that is not public."""
 
 
 class ProtocolError(TrunklineError):

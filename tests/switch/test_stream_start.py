@@ -15,11 +15,13 @@ from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import Told, answered, raw_endpoint, switch
 from trunkline.errors import FormatError, StreamStartError
 from trunkline.net import serve
+from trunkline.net.targets import Targets
 from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.stream import StreamRequest
-from trunkline.switch import Call, Stream
+from trunkline.switch.callbacks import StatusCallback, StreamStatus
 from trunkline.testing import speech_like
 
+STATUS_URL = "https://example.com/status"
 TOKEN = "s3cret-t0ken"  # noqa: S105
 untrusted_directory = ""  # where that one puts its certificate
 Endpoint = Callable[[], AbstractAsyncContextManager[str]]
@@ -29,12 +31,14 @@ class Noted:
     """A sender of status callbacks that keeps what it was to send."""
 
     def __init__(self) -> None:
-        self.notes: list[tuple[str, str, str | None]] = []
+        self.statuses: list[StreamStatus] = []
 
-    def notify(self, call: Call, stream: Stream, state: str) -> None:
-        reason = stream.error.reason if isinstance(stream.error, StreamStartError) else None
-        self.notes.append((stream.control_id, state, reason))
-        raise RuntimeError("whatever it does, the stream is none the worse for it")
+    def notify(self, callback: StatusCallback, status: StreamStatus) -> None:
+        assert callback == StatusCallback(url=STATUS_URL)
+        self.statuses.append(status)
+
+    def of(self, control_id: str) -> list[tuple[str, str | None]]:
+        return [(status.state, status.error) for status in self.statuses if status.control_id == control_id]
 
 
 @asynccontextmanager
@@ -123,9 +127,11 @@ def test_a_start_that_fails_says_why_and_touches_nothing_else(
         seen = Seen()
         async with serve(seen) as server, endpoint() as url, switch(told, callbacks=noted) as made:
             call = await answered(made, speech_like(0.5))
-            other = await call.stream(server.url, control_id="other")
+            other = await call.stream(server.url, control_id="other", status_url=STATUS_URL)
             with pytest.raises(StreamStartError) as caught:
-                await call.stream(url, control_id="S1", authorization_bearer_token=TOKEN)
+                await call.stream(
+                    url, control_id="S1", authorization_bearer_token=TOKEN, status_url=STATUS_URL
+                )
             assert (caught.value.reason, message in str(caught.value)) == (reason, True), caught.value
             assert list(call.streams) == ["other"]
             await call.wait_for_ended()
@@ -136,11 +142,8 @@ def test_a_start_that_fails_says_why_and_touches_nothing_else(
 
     run(main())
     assert not [event for event in told.events if "S1" in event]
-    assert [note[1:] for note in noted.notes if note[0] == "S1"] == [("finished", reason)]
-    assert [note[1:] for note in noted.notes if note[0] == "other"] == [
-        ("streaming", None),
-        ("finished", None),
-    ]
+    assert noted.of("S1") == [("finished", reason)]
+    assert noted.of("other") == [("streaming", None), ("finished", None)]
 
 
 def everything_in(error: BaseException | None) -> str:
@@ -263,23 +266,19 @@ def test_a_start_that_nobody_waits_for_any_more_is_undone() -> None:
     assert told.events == ["created", "ringing", "answered", "ending", "ended"]
 
 
-def test_targets_decide_and_their_arguments_reach_the_connector() -> None:
-    class Only:
-        async def resolve(self, url: str) -> dict[str, Any]:
-            if "forbidden" in url:
-                raise FormatError("url: not to there")
-            return {"local_addr": ("127.0.0.9", 0)}
-
+def test_targets_decide() -> None:
     async def main() -> None:
         seen = Seen()
-        async with serve(seen) as server, switch(targets=Only()) as made:
-            call = await answered(made)
-            with pytest.raises(StreamStartError) as caught:
-                await call.stream(server.url + "forbidden")
-            assert (caught.value.reason, str(caught.value)) == ("invalid_url", "url: not to there")
-            action = await call.stream(server.url)
-            await seen.until(call.id, 1)
-            await action.stop()
-            assert (await seen.ended.get()).peer.startswith("127.0.0.9:")
+        async with serve(seen) as server:
+            async with switch(targets=Targets()) as made:
+                call = await answered(made)
+                with pytest.raises(StreamStartError) as caught:
+                    await call.stream(server.url)
+                assert (caught.value.reason, "loopback" in str(caught.value)) == ("invalid_url", True)
+            async with switch(targets=Targets(["127.0.0.1"])) as made:
+                call = await answered(made)
+                action = await call.stream(server.url)
+                await seen.until(call.id, 1)
+                await action.stop()
 
     run(main())

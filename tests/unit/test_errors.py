@@ -16,6 +16,7 @@ from trunkline import errors
         (errors.BufferTooSmallError, ValueError),
         (errors.ConcurrentUseError, RuntimeError),
         (errors.LibraryMissingError, ImportError),
+        (errors.TargetRefusedError, PermissionError),
         (errors.LocalProtocolError, RuntimeError),
         (errors.RemoteProtocolError, ValueError),
         (errors.StreamStartError, RuntimeError),

@@ -13,6 +13,7 @@ from trunkline.errors import (
     LocalProtocolError,
     RemoteProtocolError,
     StreamStartError,
+    TargetRefusedError,
     TrunklineError,
 )
 from trunkline.extras import needs_extra
@@ -239,14 +240,14 @@ def _start_error(error: TrunklineError | OSError | None) -> StreamStartError:
     """Say why a stream did not start, with the reason that a status callback gives."""
     if error is None:
         return StreamStartError("general_error", "the stream was stopped before it had begun")
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, FormatError | LocalProtocolError | TargetRefusedError):  # before anything was sent
+        reason = "invalid_url"
+    elif isinstance(error, ConnectionRefusedError):
         reason = "connection_refused"
     elif isinstance(error, OSError) or isinstance(
         error.__cause__, OSError
     ):  # a certificate that is not trusted
         reason = "connection_refused_timeout_or_ssl_error"
-    elif isinstance(error, FormatError | LocalProtocolError):  # refused before anything was sent
-        reason = "invalid_url"
     else:
         reason = "general_error"
     return StreamStartError(reason, str(error))

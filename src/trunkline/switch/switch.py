@@ -11,9 +11,11 @@ from uuid import uuid4
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import STREAM_RATE_MAX
+from trunkline.net.targets import Targets
 from trunkline.switch.call import Call, Exchange
+from trunkline.switch.callbacks import CallbackSender
 from trunkline.switch.clock import TICK_MS
-from trunkline.switch.events import CallbackSender, SwitchEvent, Targets
+from trunkline.switch.events import SwitchEvent
 from trunkline.switch.sources import Source
 
 __all__ = ["Switch"]
@@ -61,7 +63,7 @@ class Switch:
         self.node_id = str(uuid4())
         self.insecure_loopback = insecure_loopback
         self._exchange = Exchange(
-            project_id, self.node_id, self._emit, targets, ssl, callbacks, insecure_loopback
+            project_id, space_id, self.node_id, self._emit, targets, ssl, callbacks, insecure_loopback
         )
         self._calls: dict[str, Call] = {}
         self._listeners: dict[object, Listener] = {}
