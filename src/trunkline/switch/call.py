@@ -103,7 +103,7 @@ class Call:
 
     @property
     def streams(self) -> Mapping[str, Stream]:
-        """The streams by control id, the newest last; of those finished the last 256 are kept."""
+        """The streams by control id, as they began or finished; the last 256 that finished are kept."""
         return MappingProxyType(self._streams)
 
     def ring(self) -> None:
@@ -284,7 +284,8 @@ class Call:
         if stream.started_s is None:
             del self._streams[stream.control_id]
         else:
-            self._forget_finished()
+            if stream.state == "finished":
+                self._remember_finished(stream)
             self._exchange.emit(StreamChanged(self, stream, stream.state))
         self._notify(stream)
 
@@ -316,7 +317,8 @@ class Call:
             status,
         )
 
-    def _forget_finished(self) -> None:
+    def _remember_finished(self, stream: Stream) -> None:
+        self._streams[stream.control_id] = self._streams.pop(stream.control_id)
         finished = [stream.control_id for stream in self._streams.values() if stream.state == "finished"]
         for control_id in finished[:-FINISHED_MAX]:
             del self._streams[control_id]
