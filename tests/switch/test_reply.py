@@ -108,6 +108,18 @@ def test_keys_are_pressed_and_nonsense_is_left_out(caplog: pytest.LogCaptureFixt
     assert caplog.text.count("left out") == 1
 
 
+def test_keys_faster_than_anybody_presses_them_are_left_out() -> None:
+    pressed: list[str] = []
+    reply = Reply(PCMU, "S1", 8000, echo=lambda name: None, press=lambda digit, ms: pressed.append(digit))
+    for _ in range(100):
+        reply.receive('{"event":"dtmf","dtmf":{"digit":"7"}}')
+    assert (len(pressed), reply.left_out) == (32, 68)
+    for k in range(100):
+        reply.read(160)
+        reply.receive('{"event":"dtmf","dtmf":{"digit":"7"}}')
+        assert (len(pressed), reply.left_out) == (33 + k, 68)
+
+
 def test_audio_and_marks_without_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reply_module, "QUEUED_MAX_S", 1)
     echoed: list[str] = []

@@ -63,9 +63,9 @@ def test_generators() -> None:
     assert read_all(ToneSource(440, 16_000, seconds=2.5)) == tone(2.5, 440, 16_000)
     assert read_all(SilenceSource(8000, seconds=1.5)) == bytes(24_000)
     assert read_all(SpeechSource(8000, seed=3, seconds=12.0)) == (speech_like(10.0, 8000, 3) * 2)[:192_000]
-    for frequency_hz in (0, 4000):
+    for frequency_hz in (0, 4000, 440.5):
         with pytest.raises(FormatError, match="half"):
-            ToneSource(frequency_hz, 8000)
+            ToneSource(frequency_hz, 8000)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -75,12 +75,12 @@ class ToneSource(PcmSource):
     def __init__(
         self, frequency_hz: int = 440, sample_rate: int = 8000, *, seconds: float = math.inf
     ) -> None:
-        if not 0 < frequency_hz < sample_rate / 2:
+        if not 0 < frequency_hz < sample_rate / 2 or frequency_hz % 1:
             raise FormatError(
-                f"tone of {frequency_hz} Hz at {sample_rate} Hz: takes 1 to less than half of it"
+                f"tone of {frequency_hz} Hz at {sample_rate} Hz: takes 1 to less than half of it, whole"
             )
         # A second holds whole periods, and so goes round without a click.
-        super().__init__(tone(1.0, int(frequency_hz), sample_rate), sample_rate, seconds=seconds)
+        super().__init__(tone(1.0, frequency_hz, sample_rate), sample_rate, seconds=seconds)
 
 
 class SpeechSource(PcmSource):
