@@ -135,6 +135,19 @@ def test_a_stream_has_finished_after_it_was_streaming_and_delays_no_other() -> N
     run_in_virtual_time(main())
 
 
+def test_what_comes_later_goes_out_too_and_nothing_is_kept() -> None:
+    async def main() -> None:
+        async with receiving(Receiver()) as receiver, sending() as callbacks:
+            for state in ("streaming", "finished"):
+                callbacks.notify(StatusCallback(url=receiver.url), stream_status(state=state))
+                await asyncio.sleep(60.0)
+            assert not callbacks._queues
+        states = [json.loads(got.body)["params"]["state"] for got in receiver.requests]
+        assert states == ["streaming", "finished"]
+
+    run_in_virtual_time(main())
+
+
 def test_many_streams_at_silent_receivers_take_so_many_connections() -> None:
     async def main() -> None:
         async with receiving(Receiver(never)) as silent, CallbackSender(LOOPBACK) as callbacks:
