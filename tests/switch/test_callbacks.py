@@ -135,6 +135,19 @@ def test_a_stream_has_finished_after_it_was_streaming_and_delays_no_other() -> N
     run_in_virtual_time(main())
 
 
+def test_what_comes_later_goes_out_too_and_nothing_is_kept() -> None:
+    async def main() -> None:
+        async with receiving(Receiver()) as receiver, sending() as callbacks:
+            for state in ("streaming", "finished"):
+                callbacks.notify(StatusCallback(url=receiver.url), stream_status(state=state))
+                await asyncio.sleep(60.0)
+            assert not callbacks._queues
+        states = [json.loads(got.body)["params"]["state"] for got in receiver.requests]
+        assert states == ["streaming", "finished"]
+
+    run_in_virtual_time(main())
+
+
 def test_many_streams_at_silent_receivers_take_so_many_connections() -> None:
     async def main() -> None:
         async with receiving(Receiver(never)) as silent, CallbackSender(LOOPBACK) as callbacks:
@@ -244,11 +257,21 @@ def test_head_that_trickles_is_given_up_too(caplog: pytest.LogCaptureFixture) ->
     assert failures(caplog)[0].endswith("5 s to read, 3 times")
 
 
-def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
+def test_https_of_a_plain_server(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with receiving(Receiver()) as receiver:
+            await deliver(receiver.url.replace("http://", "https://"))
+
+    run_in_virtual_time(main())
+    assert failures(caplog)[0].endswith("delivered: the server does not speak TLS as it should, 3 times")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_nobody_there(host: str, caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as unused:  # bound and not listening
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        assert run_in_virtual_time(deliver(f"http://127.0.0.1:{port}/")) == pytest.approx(1.5)
+        assert run_in_virtual_time(deliver(f"http://{host}:{port}/")) == pytest.approx(1.5)
     assert failures(caplog)[0].endswith("Connection refused, 3 times")
 
 
@@ -347,6 +370,10 @@ def test_closing_waits_5_s_and_leaves_nothing_behind(caplog: pytest.LogCaptureFi
                 began = now_s()
             assert now_s() - began == pytest.approx(5.0)
             assert not callbacks._tasks
+            receiver.answers = [status(200)]
+            async with callbacks:  # and it can be opened again
+                callbacks.notify(StatusCallback(url=receiver.url), stream_status(state="finished"))
+            assert json.loads(receiver.requests[-1].body)["params"]["state"] == "finished"
 
     run_in_virtual_time(main())
     assert failures(caplog) == ["closing drops 2 status callbacks"]
