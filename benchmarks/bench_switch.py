@@ -94,9 +94,9 @@ def main() -> None:
     )
     endpoints.start()
     os.sched_setaffinity(0, {cores[0]})
+    url = f"ws://127.0.0.1:{ours.recv()}/"  # it is up: from here on this core is ours
     print("late by, ms    packets      p50      p99    p99.9      max")
     show("idle loop", asyncio.run(idle_loop(seconds)))
-    url = f"ws://127.0.0.1:{ours.recv()}/"
     lateness, load, dropped = asyncio.run(stream_calls(n_calls, seconds, url))
     show(f"{n_calls} calls", lateness)
     print(f"{load:.0%} of a core, {dropped} packets dropped")
