@@ -8,7 +8,7 @@ import socket as sockets
 import ssl as tls
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
@@ -23,6 +23,8 @@ with needs_extra("server"):
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from trunkline.net.targets import Target
 
     Chunk = Mapping[str, Buffer]  # track: PCM, all of the same stretch of time
 
@@ -240,15 +242,18 @@ async def connected(
     bearer_token: str | None,
     ssl: tls.SSLContext | None,
     *,
-    connector: Mapping[str, Any] | None = None,
+    target: "Target | None" = None,
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """Connect to where audio may be sent, through a TCPConnector of these arguments; what `stream` raises."""
+    """Connect to where audio may be sent, to `target` alone if it is given; raises what `stream` does."""
     _check_url(url)
+    async with _session() if target is None else target.session() as session:
+        yield await _connect(session, url if target is None else str(target.url), bearer_token, ssl)
+
+
+def _session() -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
-    tcp = aiohttp.TCPConnector(**(connector or {}))
-    async with aiohttp.ClientSession(trace_configs=[trace], connector=tcp) as session:
-        yield await _connect(session, url, bearer_token, ssl)
+    return aiohttp.ClientSession(trace_configs=[trace])
 
 
 async def _connect(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trunkline.switch.actions import StreamAction
     from trunkline.switch.call import Call
-    from trunkline.switch.events import CallbackSender, CallChanged, StreamChanged, SwitchEvent, Targets
+    from trunkline.switch.callbacks import CallbackSender
+    from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
     from trunkline.switch.file_sources import CaptureSource, FileSource
     from trunkline.switch.rtp_source import RtpSource
     from trunkline.switch.sources import PcmSource, SilenceSource, Source, SpeechSource, ToneSource
@@ -35,7 +36,6 @@ __all__ = [
     "StreamChanged",
     "Switch",
     "SwitchEvent",
-    "Targets",
     "ToneSource",
 ]
 
@@ -43,7 +43,8 @@ __all__ = [
 _MODULES = {
     "actions": ("StreamAction",),
     "call": ("Call",),
-    "events": ("CallChanged", "CallbackSender", "StreamChanged", "SwitchEvent", "Targets"),
+    "callbacks": ("CallbackSender",),
+    "events": ("CallChanged", "StreamChanged", "SwitchEvent"),
     "file_sources": ("CaptureSource", "FileSource"),
     "rtp_source": ("RtpSource",),
     "sources": ("PcmSource", "SilenceSource", "Source", "SpeechSource", "ToneSource"),

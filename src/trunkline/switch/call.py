@@ -1,7 +1,6 @@
 """Call: one call of a switch, its two tracks and their streams."""
 
 import asyncio
-import logging
 import ssl as tls
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,18 +14,18 @@ from trunkline.errors import FormatError, LibraryMissingError, LocalProtocolErro
 from trunkline.extras import needs_extra
 from trunkline.formats import whole_samples
 from trunkline.net.client import connected
+from trunkline.net.targets import Targets
 from trunkline.stream import StreamRequest, StreamSender
 from trunkline.stream.messages import check_digit
 from trunkline.switch.actions import OnCompleted, StreamAction, complete
+from trunkline.switch.callbacks import CallbackSender, StatusCallback, StreamStatus
 from trunkline.switch.clock import TICK_MS, Clock
 from trunkline.switch.events import (
     CallbackForm,
-    CallbackSender,
     CallChanged,
     CallState,
     StreamChanged,
     SwitchEvent,
-    Targets,
 )
 from trunkline.switch.sources import Source
 from trunkline.switch.stream import Stream
@@ -39,14 +38,13 @@ __all__ = ["Call", "Exchange"]
 
 FINISHED_MAX: Final = 256  # streams of a call that are remembered
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass
 class Exchange:
     """What the calls of one switch have in common."""
 
     project_id: str
+    space_id: str
     node_id: str
     emit: Callable[[SwitchEvent], None]
     targets: Targets | None = None
@@ -93,6 +91,7 @@ class Call:
         self.answered_s: float | None = None
         self.ended_s: float | None = None
         self._exchange = exchange
+        self._event_channel = f"swml:{uuid4()}"
         self._n_samples = whole_samples(TICK_MS, sample_rate, "tick")
         self._inbound = Side(source, sample_rate)
         self._outbound = Outbound(Side(outbound, sample_rate), sample_rate)
@@ -104,7 +103,7 @@ class Call:
 
     @property
     def streams(self) -> Mapping[str, Stream]:
-        """The streams by control id, the newest last; of those finished the last 256 are kept."""
+        """The streams by control id, as they began or finished; the last 256 that finished are kept."""
         return MappingProxyType(self._streams)
 
     def ring(self) -> None:
@@ -149,7 +148,7 @@ class Call:
         """Stream the call's audio to `url`; return when the endpoint has accepted.
 
         `on_completed`, plain or a coroutine function, is called once with the StreamChanged of its end.
-        Raises FormatError for parameters that are wrong, StreamStartError when the stream does not come about.
+        Raises FormatError for parameters that are wrong, StreamStartError when no stream comes about.
         """
         params = {
             "url": url,
@@ -213,7 +212,7 @@ class Call:
         raise LocalProtocolError(f"call {self.id} has no live stream{named}")
 
     async def connect(self, request: StreamRequest) -> None:
-        """Connect the call to a two-way stream, return when it has finished; raises as `start_stream` does."""
+        """Do `start_stream` with a two-way stream, and return when that has finished."""
         stream = await self.start_stream(request, bidirectional=True)
         try:
             await stream.wait()
@@ -270,10 +269,9 @@ class Call:
 
     @asynccontextmanager
     async def _connected(self, request: StreamRequest) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        exchange = self._exchange
-        connector = {} if exchange.targets is None else await exchange.targets.resolve(request.url)
-        token = request.authorization_bearer_token
-        async with connected(request.url, token, exchange.ssl, connector=connector) as socket:
+        targets, token = self._exchange.targets, request.authorization_bearer_token
+        target = None if targets is None else await targets.resolve(request.url, schemes=("wss", "ws"))
+        async with connected(request.url, token, self._exchange.ssl, target=target) as socket:
             yield socket
 
     def _on_stream_changed(self, stream: Stream) -> None:
@@ -286,15 +284,41 @@ class Call:
         if stream.started_s is None:
             del self._streams[stream.control_id]
         else:
-            self._forget_finished()
+            if stream.state == "finished":
+                self._remember_finished(stream)
             self._exchange.emit(StreamChanged(self, stream, stream.state))
-        if self._exchange.callbacks is not None:
-            try:
-                self._exchange.callbacks.notify(self, stream, stream.state)
-            except Exception:
-                _log.exception("status callbacks of stream %.64s failed", stream.control_id)
+        self._notify(stream)
 
-    def _forget_finished(self) -> None:
+    def _notify(self, stream: Stream) -> None:
+        """Have the status callback sent; of a stream that did not start it is "finished", with the error."""
+        request, callbacks = stream.request, self._exchange.callbacks
+        if request.status_url is None or callbacks is None:
+            return
+        reason = stream.error.reason if isinstance(stream.error, StreamStartError) else "general_error"
+        status = StreamStatus(
+            call_id=self.id,
+            node_id=self.node_id,
+            segment_id=self.segment_id,
+            project_id=self.project_id,
+            space_id=self._exchange.space_id,
+            event_channel=self._event_channel,
+            control_id=stream.control_id,
+            state="streaming" if stream.state == "streaming" else "finished",
+            url=request.url,
+            timestamp_s=time.time(),
+            name=request.name,
+            track=request.track,
+            error=None if stream.error is None else reason,
+        )
+        callbacks.notify(
+            StatusCallback(
+                url=request.status_url, method=request.status_url_method, form=stream.callback_form
+            ),
+            status,
+        )
+
+    def _remember_finished(self, stream: Stream) -> None:
+        self._streams[stream.control_id] = self._streams.pop(stream.control_id)
         finished = [stream.control_id for stream in self._streams.values() if stream.state == "finished"]
         for control_id in finished[:-FINISHED_MAX]:
             del self._streams[control_id]

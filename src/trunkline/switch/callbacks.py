@@ -94,6 +94,8 @@ class CallbackSender:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._queues.clear()
+        self._n_waiting = 0
 
     async def _deliver_all(self, stream: tuple[str, str]) -> None:
         queue = self._queues[stream]
@@ -170,6 +172,8 @@ def _reason(error: Exception) -> str:
     """Say what went wrong, in words that hold nothing of the request."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "the server's certificate is not trusted"
+    if isinstance(error, aiohttp.ClientSSLError):  # its number is one of OpenSSL's
+        return "the server does not speak TLS as it should"
     if isinstance(error, aiohttp.ClientConnectorError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
     return type(error).__name__ if isinstance(error, aiohttp.ClientError) else str(error)

@@ -9,14 +9,14 @@ from typing import Final
 __all__ = ["TICK_MS", "Clock", "Lateness"]
 
 TICK_MS: Final = 20
-AT_ONCE_MAX: Final = 50  # ticks that are made up for before others have their turn
 
 
 class Clock:
     """Call `tick(due_s)` every 20 ms of the running loop's time, the first time `phase_s` after `start`.
 
     Tick k is due exactly k * 20 ms after the first: being late moves none of those behind, they are made up
-    for. What `tick` raises goes to the loop's exception handler, and the clock goes on.
+    for, one in each turn of the loop. What `tick` raises goes to the loop's exception handler, and the clock
+    goes on.
     """
 
     def __init__(self, tick: Callable[[float], None], phase_s: float = 0.0) -> None:
@@ -47,13 +47,10 @@ class Clock:
         self._timer = self._loop.call_at(self._due_s(), self._on_timer)
 
     def _on_timer(self) -> None:
+        due_s = self._due_s()
         try:
-            for _ in range(AT_ONCE_MAX):
-                due_s = self._due_s()
-                self._n_ticks += 1
-                self._tick(due_s)
-                if self._stopped or self._due_s() > self._loop.time():
-                    break
+            self._n_ticks += 1
+            self._tick(due_s)
         finally:
             if not self._stopped:
                 self._arm()

@@ -1,7 +1,6 @@
-"""What a switch tells its listeners, and what it wants of its two collaborators."""
+"""What a switch tells its listeners."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from trunkline.switch.call import Call
@@ -11,11 +10,9 @@ __all__ = [
     "CallChanged",
     "CallState",
     "CallbackForm",
-    "CallbackSender",
     "StreamChanged",
     "StreamState",
     "SwitchEvent",
-    "Targets",
 ]
 
 CallState: TypeAlias = Literal["created", "ringing", "answered", "ending", "ended"]
@@ -42,24 +39,3 @@ class StreamChanged(NamedTuple):
 
 
 SwitchEvent: TypeAlias = CallChanged | StreamChanged
-
-
-class Targets(Protocol):
-    """Says where a switch may connect to."""
-
-    async def resolve(self, url: str, /) -> Mapping[str, Any]:
-        """Give the arguments of an aiohttp.TCPConnector that reaches `url` and nothing else.
-
-        Raises a TrunklineError for a URL that is not to be connected to.
-        """
-
-
-class CallbackSender(Protocol):
-    """Delivers status callbacks, on its own time."""
-
-    def notify(self, call: "Call", stream: "Stream", state: StreamState, /) -> None:
-        """Take note of a stream that is streaming or finished; returns at once.
-
-        What is to be sent where is in `stream.request` and `stream.callback_form`. A stream that could not
-        be started is "finished", with a StreamStartError for its `error` and None for `started_s`.
-        """

@@ -11,8 +11,9 @@ from trunkline.stream import Cleared, Dtmf, Event, Frame, Mark, StreamReceiver
 
 __all__ = ["Reply"]
 
-QUEUED_MAX_S: Final = 600  # of audio that was not heard yet
+QUEUED_MAX_S: Final = 300  # of audio that was not heard yet
 MARKS_MAX: Final = 1024  # that wait for audio before them
+KEYS_MAX: Final = 32  # at once, and one more with every read: the other streams are told of each
 
 _log = logging.getLogger(__name__)
 
@@ -21,8 +22,9 @@ class Reply:
     """The audio of an endpoint that waits for its turn, at the call's `sample_rate`, and the marks in it.
 
     `echo(name)` is called when the audio before a mark was heard, and for all of them when the endpoint
-    clears its audio; `press(digit, duration_ms)` when it presses a key. Audio beyond ten minutes, marks beyond
-    1,024 and messages that break the protocol are left out and counted in `left_out`.
+    clears its audio; `press(digit, duration_ms)` when it presses a key. Audio beyond five minutes, marks
+    beyond 1,024, keys faster than anybody presses them, and messages that break the protocol are left out and
+    counted in `left_out`.
 
     Raises FormatError for a format that is not decoded, or whose 20 ms are no whole number of samples.
     """
@@ -46,6 +48,7 @@ class Reply:
         self._n_taken = 0  # bytes of PCM since it began, queued or heard
         self._marks: deque[tuple[int, str]] = deque()  # behind so many bytes
         self._is_heard = False  # audio that was read last is being played now
+        self._keys_left = KEYS_MAX
         self.left_out = 0
 
     def receive(self, message: str) -> None:
@@ -62,6 +65,7 @@ class Reply:
 
     def read(self, n_samples: int) -> bytes:
         """Give the next samples, filled up with silence; what was read before has been heard."""
+        self._keys_left = min(KEYS_MAX, self._keys_left + 1)
         self._echo_until(self._n_taken - len(self._pcm))
         pcm = bytes(self._pcm[: 2 * n_samples])
         del self._pcm[: 2 * n_samples]
@@ -84,8 +88,11 @@ class Reply:
                 self._pcm.clear()
                 for _ in range(len(self._marks)):
                     self._echo(self._marks.popleft()[1])
-            case Dtmf(digit, duration_ms):
+            case Dtmf(digit, duration_ms) if self._keys_left:
+                self._keys_left -= 1
                 self._press(digit, duration_ms)
+            case Dtmf():
+                self.left_out += 1
 
     def _on_mark(self, name: str) -> None:
         if not self._pcm and not self._is_heard:

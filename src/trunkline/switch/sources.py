@@ -6,6 +6,7 @@
 """
 
 import math
+from functools import lru_cache
 from typing import Final, Protocol
 
 from trunkline.errors import FormatError
@@ -74,19 +75,19 @@ class ToneSource(PcmSource):
     def __init__(
         self, frequency_hz: int = 440, sample_rate: int = 8000, *, seconds: float = math.inf
     ) -> None:
-        if not 0 < frequency_hz < sample_rate / 2:
+        if not 0 < frequency_hz < sample_rate / 2 or frequency_hz % 1:
             raise FormatError(
-                f"tone of {frequency_hz} Hz at {sample_rate} Hz: takes 1 to less than half of it"
+                f"tone of {frequency_hz} Hz at {sample_rate} Hz: takes 1 to less than half of it, whole"
             )
         # A second holds whole periods, and so goes round without a click.
-        super().__init__(tone(1.0, int(frequency_hz), sample_rate), sample_rate, seconds=seconds)
+        super().__init__(tone(1.0, frequency_hz, sample_rate), sample_rate, seconds=seconds)
 
 
 class SpeechSource(PcmSource):
     """A talker (`testing.speech_like`), every 10 s anew, without end unless `seconds` are given."""
 
     def __init__(self, sample_rate: int = 8000, *, seed: int = 0, seconds: float = math.inf) -> None:
-        super().__init__(speech_like(SPEECH_S, sample_rate, seed), sample_rate, seconds=seconds)
+        super().__init__(_talker(sample_rate, seed), sample_rate, seconds=seconds)
 
 
 class SilenceSource(PcmSource):
@@ -94,6 +95,11 @@ class SilenceSource(PcmSource):
 
     def __init__(self, sample_rate: int = 8000, *, seconds: float = math.inf) -> None:
         super().__init__(bytes(2 * sample_rate), sample_rate, seconds=seconds)
+
+
+@lru_cache(maxsize=16)  # it takes longer to make than a tick
+def _talker(sample_rate: int, seed: int) -> bytes:
+    return speech_like(SPEECH_S, sample_rate, seed)
 
 
 def at_rate(source: Source, sample_rate: int) -> Source:

@@ -13,6 +13,7 @@ from trunkline.errors import (
     LocalProtocolError,
     RemoteProtocolError,
     StreamStartError,
+    TargetRefusedError,
     TrunklineError,
 )
 from trunkline.extras import needs_extra
@@ -31,7 +32,7 @@ __all__ = ["Stream"]
 QUEUED_MAX_MS: Final = 2000  # of messages that a slow endpoint has not taken
 CONTROLS_MAX: Final = 64  # beside them: marks, keys
 DRAIN_TIMEOUT_S: Final = 2.0  # how long an endpoint may take, once it is to stop, for what is queued
-MESSAGES_A_TURN: Final = 16  # that are sent, before the other streams have their turn
+MESSAGES_A_TURN: Final = 64  # that are sent, before the other streams have their turn
 
 _log = logging.getLogger(__name__)
 
@@ -239,14 +240,14 @@ def _start_error(error: TrunklineError | OSError | None) -> StreamStartError:
     """Say why a stream did not start, with the reason that a status callback gives."""
     if error is None:
         return StreamStartError("general_error", "the stream was stopped before it had begun")
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, FormatError | LocalProtocolError | TargetRefusedError):  # before anything was sent
+        reason = "invalid_url"
+    elif isinstance(error, ConnectionRefusedError):
         reason = "connection_refused"
     elif isinstance(error, OSError) or isinstance(
         error.__cause__, OSError
     ):  # a certificate that is not trusted
         reason = "connection_refused_timeout_or_ssl_error"
-    elif isinstance(error, FormatError | LocalProtocolError):  # refused before anything was sent
-        reason = "invalid_url"
     else:
         reason = "general_error"
     return StreamStartError(reason, str(error))

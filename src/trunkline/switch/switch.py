@@ -11,9 +11,11 @@ from uuid import uuid4
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import STREAM_RATE_MAX
+from trunkline.net.targets import Targets
 from trunkline.switch.call import Call, Exchange
+from trunkline.switch.callbacks import CallbackSender
 from trunkline.switch.clock import TICK_MS
-from trunkline.switch.events import CallbackSender, SwitchEvent, Targets
+from trunkline.switch.events import CallChanged, SwitchEvent
 from trunkline.switch.sources import Source
 
 __all__ = ["Switch"]
@@ -61,7 +63,7 @@ class Switch:
         self.node_id = str(uuid4())
         self.insecure_loopback = insecure_loopback
         self._exchange = Exchange(
-            project_id, self.node_id, self._emit, targets, ssl, callbacks, insecure_loopback
+            project_id, space_id, self.node_id, self._emit, targets, ssl, callbacks, insecure_loopback
         )
         self._calls: dict[str, Call] = {}
         self._listeners: dict[object, Listener] = {}
@@ -72,7 +74,7 @@ class Switch:
 
     @property
     def calls(self) -> Mapping[str, Call]:
-        """The calls by id, the newest last; of those that ended all but the last 1,000 are forgotten."""
+        """The calls by id, as they began or ended; the last 1,000 that ended are kept."""
         return MappingProxyType(self._calls)
 
     def place_call(
@@ -113,7 +115,6 @@ class Switch:
             # However many calls there are, their ticks lie evenly in the 20 ms: no call waits for all others.
             phase_s=self._n_placed * _GOLDEN % 1 * TICK_MS / 1000,
         )
-        self._forget_ended()
         self._calls[call.id] = call
         call.ring()
         return call
@@ -148,6 +149,8 @@ class Switch:
 
     def _emit(self, event: SwitchEvent) -> None:
         """Tell the listeners; an event that one of them brings about waits until all know of this one."""
+        if isinstance(event, CallChanged) and event.state == "ended":
+            self._remember_ended(event.call)
         self._events.append(event)
         if self._is_telling:
             return
@@ -166,7 +169,8 @@ class Switch:
         except Exception:
             _log.exception("a listener of the switch raised")
 
-    def _forget_ended(self) -> None:
+    def _remember_ended(self, ended_call: Call) -> None:
+        self._calls[ended_call.id] = self._calls.pop(ended_call.id)
         ended = [call.id for call in self._calls.values() if call.state == "ended"]
         for call_id in ended[:-ENDED_MAX]:
             del self._calls[call_id]
