@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import logging
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
+from io import StringIO
 from ssl import SSLContext
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +22,7 @@ from trunkline.net import Server
 from trunkline.net.runner import app_runner
 from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.switch import Call, Switch
+from trunkline.switch.callbacks import CallbackSender
 from trunkline.switch.rest import rest_routes
 
 PROJECT = "6f1a2c7e-project"
@@ -107,6 +110,23 @@ def basic(user: str, password: str) -> str:
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
+@contextmanager
+def no_secret_in_the_logs() -> Iterator[None]:
+    """Everything that is logged, from DEBUG on and with its tracebacks, holds no secret."""
+    told = StringIO()
+    handler, root = logging.StreamHandler(told), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+    for secret in SECRETS:
+        assert secret not in told.getvalue()
+
+
 @cache
 def loopback_tls() -> tuple[SSLContext, SSLContext]:
     """Make the contexts of a server on loopback and of a client that trusts it."""
@@ -117,21 +137,30 @@ def loopback_tls() -> tuple[SSLContext, SSLContext]:
 
 @asynccontextmanager
 async def doors(
-    *, bearer_token: str | None = None, insecure_loopback: bool = False, **options: Any
+    *,
+    bearer_token: str | None = None,
+    insecure_loopback: bool = False,
+    callbacks: CallbackSender | None = None,
+    **options: Any,
 ) -> AsyncIterator[Doors]:
     """Serve a switch's REST doors over plain HTTP on loopback; `options` are those of rest_routes."""
     seen = Seen()
     server_tls, client_tls = (None, None) if insecure_loopback else loopback_tls()
-    async with (
-        trunkline.serve(seen, bearer_token=bearer_token, ssl=server_tls) as endpoint,
-        Switch(
-            project_id=PROJECT, token=TOKEN, ssl=client_tls, insecure_loopback=insecure_loopback
-        ) as switch,
-    ):
-        app = web.Application()
-        app.add_routes(rest_routes(switch, **options))
-        async with serving(app) as host:
-            yield Doors(switch, host, endpoint, seen)
+    with no_secret_in_the_logs():
+        async with (
+            trunkline.serve(seen, bearer_token=bearer_token, ssl=server_tls) as endpoint,
+            Switch(
+                project_id=PROJECT,
+                token=TOKEN,
+                ssl=client_tls,
+                insecure_loopback=insecure_loopback,
+                callbacks=callbacks,
+            ) as switch,
+        ):
+            app = web.Application()
+            app.add_routes(rest_routes(switch, **options))
+            async with serving(app) as host:
+                yield Doors(switch, host, endpoint, seen)
 
 
 @asynccontextmanager
