@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from tests.net.endpoints import run
-from tests.switch.rest_doors import ACCOUNT, CALLING, Doors, doors, serving
+from tests.switch.rest_doors import ACCOUNT, CALLING, Doors, doors, loopback_tls, serving
 from trunkline.net.targets import LOOPBACK, Targets
-from trunkline.switch import Call, ToneSource
+from trunkline.switch import Call, ToneSource, rest_dial
 
 Body = dict[str, Any]
 
@@ -29,7 +29,7 @@ async def dial_compat_json(d: Doors, status: int = 201, **fields: Any) -> Body:
     return await d.ask("POST", f"{ACCOUNT}/Calls", status, json_body=body)
 
 
-async def dial_calling(d: Doors, status: int = 200, **fields: Any) -> Body:
+async def dial_calling(d: Doors, status: int | tuple[int, ...] = 200, **fields: Any) -> Body:
     params = {"from": "+15550102", "to": "+15550103", **fields}
     status = 200 if status == 201 else status
     return await d.ask("POST", CALLING, status, json_body={"command": "dial", "params": params})
@@ -82,6 +82,7 @@ def test_a_document_that_is_an_object() -> None:
             for call in list(d.switch.calls.values()):
                 await asyncio.wait_for(call.wait_for_ended(), 5)
                 assert call.end_reason == "busy"
+                assert call.answered_s is not None  # also without the verb
 
     run(test())
 
@@ -120,6 +121,41 @@ def test_a_document_that_is_fetched(dial: Dial, method: str | None) -> None:
                 assert body == ""
             assert "Authorization" not in headers
             assert start.tracks == ("inbound",)
+
+    run(test())
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_document_that_is_fetched_over_tls(trusted: bool) -> None:
+    async def swml(request: web.Request) -> web.Response:
+        return web.json_response({"sections": {"main": [{"hangup": {"reason": "decline"}}]}})
+
+    async def test() -> None:
+        server_tls, client_tls = loopback_tls()
+        app = web.Application()
+        app.router.add_post("/", swml)
+        async with doors(ssl=client_tls if trusted else None) as d, serving(app, server_tls) as host:
+            answer = await dial_compat(d, url=f"https://{host}/")
+            call = d.switch.calls[answer["sid"]]
+            await asyncio.wait_for(call.wait_for_ended(), 5)
+            assert call.end_reason == ("decline" if trusted else "error")
+
+    run(test())
+
+
+def test_dialled_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest_dial, "DIALLED_MAX", 3)
+
+    async def test() -> None:
+        async with doors() as d:
+            swml = json.dumps({"sections": {"main": [{"sleep": -1}]}})
+            first, *_ = [await dial_compat(d, swml=swml) for _ in range(3)]
+            error = (await dial_compat(d, 422, swml=swml))["errors"][0]
+            assert error["code"] == "too_many_calls"
+            assert len(d.switch.calls) == 3
+            await d.ask("POST", f"{ACCOUNT}/Calls/{first['sid']}", 200, form={"Status": "completed"})
+            while (await dial_calling(d, (200, 422), swml=swml)).get("errors"):
+                pass
 
     run(test())
 

@@ -26,7 +26,7 @@ __all__ = ["Dialler"]
 
 DOCUMENT_BYTES_MAX: Final = 65_536
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=2, sock_read=5)
-_DIALLED_MAX: Final = 1000  # calls at a time
+DIALLED_MAX: Final = 1000  # calls at a time
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Dialler:
         else:
             document = await _inline(fields[names["swml"]], names["swml"])
             get_document = partial(_ready, document)
-        if len(self._running) >= _DIALLED_MAX:
+        if len(self._running) >= DIALLED_MAX:
             message = f"{names['to']}: {len(self._running)} calls that were created here are not over"
             raise RestError(422, "too_many_calls", message, names["to"])
         call = self._switch.place_call(
