@@ -100,11 +100,13 @@ def test_keys_are_pressed_and_nonsense_is_left_out(caplog: pytest.LogCaptureFixt
         PCMU, "S1", 8000, echo=lambda name: None, press=lambda digit, ms: pressed.append((digit, ms))
     )
     reply.receive('{"event":"dtmf","streamSid":"S1","dtmf":{"digit":"7","duration":90}}')
-    for nonsense in ("", "[]", media(b"").replace("S1", "S2"), '{"event":"media","media":{"payload":"*"}}'):
+    newline = '{"event":"dtmf","dtmf":{"digit":"5\\n"}}'
+    bad_payload = '{"event":"media","media":{"payload":"*"}}'
+    for nonsense in ("", "[]", media(b"").replace("S1", "S2"), bad_payload, newline):
         reply.receive(nonsense)
     reply.receive('{"event":"dtmf","streamSid":"S1","dtmf":{"digit":"*"}}')
     assert pressed == [("7", 90), ("*", None)]
-    assert reply.left_out == 4
+    assert reply.left_out == 5
     assert caplog.text.count("left out") == 1
 
 

@@ -10,13 +10,14 @@ from aiohttp import web
 
 from tests.net.endpoints import Seen, pcm_of, run
 from tests.net.virtual_time import run_in_virtual_time
-from tests.switch.parties import NUMBERS, Told, answered, endpoint, now_ms, switch, texts
+from tests.switch.parties import NUMBERS, TOKEN, Told, answered, endpoint, now_ms, switch, texts
 from trunkline import g711
-from trunkline.errors import LocalProtocolError, RemoteProtocolError, StreamStartError
+from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError, StreamStartError
 from trunkline.net import Call as EndpointCall
 from trunkline.net import serve
-from trunkline.stream import Dtmf
-from trunkline.switch import PcmSource, StreamChanged
+from trunkline.stream import Dtmf, StreamRequest, StreamSender
+from trunkline.switch import PcmSource, StreamChanged, Switch
+from trunkline.switch import call as call_module
 from trunkline.testing import speech_like
 
 PCM = speech_like(3.0)
@@ -328,3 +329,46 @@ def test_keys_are_told_to_every_stream() -> None:
 
     run(main())
     assert keys == [[Dtmf("5", 250, None), Dtmf("#", 100, None)]] * 2
+
+
+def test_one_that_cannot_be_encoded_touches_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(StreamSender):
+        n_left = 20
+
+        def media(self, pcm: bytes, track: str | None = None) -> list[bytes]:  # type: ignore[override]
+            self.n_left -= self.stream_id == "bad"
+            if not self.n_left:
+                raise FormatError("of the encoder")
+            return super().media(pcm, track)
+
+    monkeypatch.setattr(call_module, "StreamSender", Failing)
+
+    async def main() -> None:
+        seen = Seen()
+        async with serve(seen) as server, switch() as made:
+            call = await answered(made, PCM)
+            bad = await call.stream(server.url, control_id="bad")
+            await call.stream(server.url, control_id="good")
+            await bad.wait(timeout=1.0)
+            assert "of the encoder" in str(call.streams["bad"].error)
+            await call.wait_for_ended()
+            assert call.streams["good"].error is None
+            await seen.ended.get()
+            await seen.ended.get()
+            assert call.streams["good"].messages_sent == 153
+
+    run_in_virtual_time(main())
+
+
+def test_a_request_for_the_clear_is_refused_by_a_switch_that_does_not_allow_it() -> None:
+    async def main() -> None:
+        async with serve(Seen()) as server, Switch(project_id="P", token=TOKEN) as made:
+            call = await answered(made)
+            request = StreamRequest.parse({"url": server.url}, insecure_loopback=True)
+            with pytest.raises(StreamStartError) as caught:
+                await call.start_stream(request)
+            assert caught.value.reason == "invalid_url"
+            with pytest.raises(FormatError, match="in the clear"):
+                await call.stream(server.url)
+
+    run(main())

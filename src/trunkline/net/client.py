@@ -32,6 +32,7 @@ __all__ = ["Sending", "StreamResult", "check_speed", "connected", "stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
+MESSAGE_BYTES_MAX: Final = 65536
 STOP_TIMEOUT_S: Final = 1.0  # after stop: how long the server may take to close; then we do
 CLOSE_TIMEOUT_S: Final = 2.0  # how long it may take to answer our close frame
 MESSAGES_A_TURN: Final = 16  # that come in, before others have their turn
@@ -243,11 +244,13 @@ async def connected(
     ssl: tls.SSLContext | None,
     *,
     target: "Target | None" = None,
+    max_message_bytes: int = MESSAGE_BYTES_MAX,
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """Connect to where audio may be sent, to `target` alone if it is given; raises what `stream` does."""
     _check_url(url)
     async with _session() if target is None else target.session() as session:
-        yield await _connect(session, url if target is None else str(target.url), bearer_token, ssl)
+        url = url if target is None else str(target.url)
+        yield await _connect(session, url, bearer_token, ssl, max_message_bytes)
 
 
 def _session() -> aiohttp.ClientSession:
@@ -257,7 +260,11 @@ def _session() -> aiohttp.ClientSession:
 
 
 async def _connect(
-    session: aiohttp.ClientSession, url: str, bearer_token: str | None, ssl: tls.SSLContext | None
+    session: aiohttp.ClientSession,
+    url: str,
+    bearer_token: str | None,
+    ssl: tls.SSLContext | None,
+    max_message_bytes: int,
 ) -> aiohttp.ClientWebSocketResponse:
     headers = {} if bearer_token is None else {"Authorization": authorization(bearer_token)}
     try:
@@ -267,7 +274,7 @@ async def _connect(
                 headers=headers,
                 ssl=ssl or True,
                 heartbeat=HEARTBEAT_S,
-                max_msg_size=65536 + 1,
+                max_msg_size=max_message_bytes + 1,  # aiohttp refuses this size and above
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             )
     except TimeoutError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from trunkline.relay.events import CallReceiveEvent, CallStateEvent, Event
@@ -15,6 +15,7 @@ logger: Final = logging.getLogger("trunkline.relay")
 
 EventHandler = Callable[[Event], Any]  # plain, or a coroutine function
 Execute = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+T = TypeVar("T")
 GONE: Final = (404, 410)  # codes at which the call is no more: what was asked of it is done
 
 
@@ -30,10 +31,10 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def call(self, handler: EventHandler, event: Event, what: str) -> None:
+    def call(self, handler: Callable[[T], Any], argument: T, what: str) -> None:
         """Call a handler of the user's, plain or coroutine."""
         try:
-            returned = handler(event)
+            returned = handler(argument)
         except Exception:
             logger.exception("%s raised", what)
             return
@@ -74,8 +75,8 @@ class StreamAction:
     async def wait(self, timeout: float | None = None) -> Event:  # noqa: ASYNC109  # the SDK's signature
         """Wait until the stream has finished; returns the event that said so.
 
-        When the call has gone, it is an event without a type. Raises TimeoutError after `timeout` seconds, which the
-        stream survives, and RelayError when the client disconnects or its session is lost.
+        When the call has gone, it is an event without a type. Raises TimeoutError after `timeout` seconds,
+        which the stream survives, and RelayError when the client disconnects or its session is lost.
         """
         return await asyncio.wait_for(asyncio.shield(self._done), timeout)
 
@@ -173,8 +174,8 @@ class Call:
     ) -> StreamAction:
         """Stream the call's audio to a wss:// URL; the parameters are those of `StreamRequest`.
 
-        `on_completed(event)`, plain or coroutine, is called once, when the stream has finished. Further keyword
-        arguments are sent as they are. Raises RelayError when the server refuses.
+        `on_completed(event)`, plain or coroutine, is called once, when the stream has finished. Further
+        keyword arguments are sent as they are. Raises RelayError when the server refuses.
         """
         action = StreamAction(self, control_id or str(uuid4()), on_completed)
         optional = {
@@ -239,7 +240,7 @@ class Call:
         except RelayError as error:
             if error.code not in GONE:
                 raise
-            logger.warning("call %s is gone: %s did nothing", self.call_id, method)
+            logger.warning("call %.64r is gone: %s did nothing", self.call_id, method)
             return {}
 
     def deliver(self, event: Event) -> None:

@@ -257,6 +257,8 @@ class Call:
         """Refuse a stream that the call does not take."""
         if self._ending is not None:
             raise StreamStartError("general_error", f"call {self.id} has ended, or is about to")
+        if not (request.url[:4].lower() == "wss:" or self._exchange.insecure_loopback):
+            raise StreamStartError("invalid_url", "url: takes a wss:// URL: ws:// sends audio in the clear")
         for stream in self._live_streams():
             if stream.control_id == request.control_id:
                 raise StreamStartError(

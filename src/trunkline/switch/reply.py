@@ -72,6 +72,11 @@ class Reply:
         self._is_heard = bool(pcm)
         return pcm.ljust(2 * n_samples, b"\0")
 
+    def drop(self) -> None:
+        """Forget the audio and the marks that were not heard."""
+        self._pcm.clear()
+        self._marks.clear()
+
     def _on_event(self, event: Event) -> None:
         match event:
             case Frame():

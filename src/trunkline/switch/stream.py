@@ -123,7 +123,7 @@ class Stream:
         """
         if self.state == "connecting":
             self._task.cancel()
-        elif self.state == "streaming" and not self._stopping:
+        elif self.state == "streaming" and not self._stopping and self._failure is None:
             self._stopping = True
             now_s = self._loop.time()
             self._queue.extend((now_s, message) for message in self._sender.stop())
@@ -153,8 +153,9 @@ class Stream:
             for track in self._sender.tracks:
                 for message in self._sender.media(pcm[track], track):
                     self._put(message, due_s)
-        except TrunklineError as error:
-            self._failure = error
+        except Exception as error:  # whatever it is, the other streams have their turn
+            _log.exception("stream %.64s cannot be encoded", self.control_id)
+            self._failure = LocalProtocolError(f"the audio cannot be encoded: {error}")
             self._give_up()
 
     def dtmf(self, digit: str, duration_ms: int) -> None:
@@ -209,6 +210,8 @@ class Stream:
         if self.started_s is None:
             error = _start_error(error)
         self._queue.clear()
+        if self.reply is not None:
+            self.reply.drop()
         self.error = error
         self.state, self.ended_s = "finished", time.time()
         self._settled.set()

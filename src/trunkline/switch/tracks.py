@@ -31,15 +31,16 @@ class Side:
         return pcm.ljust(2 * n_samples, b"\0")
 
     def close(self) -> None:
-        """Close the source. Idempotent."""
+        """Close the source, and keep nothing of it. Idempotent."""
         if self._source is not None:
             self._source.close()
+            self._source, self.is_over = None, True
 
 
 class Outbound:
     """The outbound track: what is played, else the newest two-way stream, else the other side.
 
-    The other side goes on, heard or not.
+    The other side goes on, heard or not; what a two-way stream's endpoint said waits for its turn.
     """
 
     def __init__(self, side: Side, sample_rate: int) -> None:
