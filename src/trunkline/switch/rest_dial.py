@@ -98,14 +98,14 @@ class Dialler:
             await call.hangup("error")  # nothing when it has ended
 
     async def _fetch(self, target: Target, method: str, call: Call) -> Document:
-        session = target.session(timeout=FETCH_TIMEOUT, auto_decompress=False)
+        client = target.session(timeout=FETCH_TIMEOUT, auto_decompress=False)
         options: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl}
         if method == "POST":
             options["data"] = msgspec.json.encode({"call": _scope(call)})
             options["headers"] = {"Content-Type": "application/json"}
         async with (
-            session,
-            session.request(
+            client,
+            client.request(
                 method, target.url, skip_auto_headers=("Accept-Encoding",), **options
             ) as response,
         ):

@@ -24,8 +24,9 @@ def page_of(calls: Sequence[Mapping[str, Any]], query: Mapping[str, str], uri: s
     """
     for name in query:
         if name not in (*_FILTERS, "Page", "PageSize", "PageToken"):
-            message = f"{name[:64]}: takes {', '.join(_FILTERS)}, Page, PageSize and PageToken"
-            raise RestError(422, "invalid_parameter", message, name[:64])
+            shown = name[:64].encode(errors="replace").decode()  # aiohttp's own parser lets any byte through
+            message = f"{shown}: takes {', '.join(_FILTERS)}, Page, PageSize and PageToken"
+            raise RestError(422, "invalid_parameter", message, shown)
     size = _number(query, "PageSize", PAGE_SIZE, 1, PAGE_SIZE_MAX)
     page = _number(query, "Page", 0, 0, 10**9)
     wanted = {name: query[name] for name in _FILTERS if query.get(name)}
@@ -36,18 +37,18 @@ def page_of(calls: Sequence[Mapping[str, Any]], query: Mapping[str, str], uri: s
             raise RestError(422, "invalid_parameter", "PageToken: its call is forgotten", "PageToken")
         calls, start = calls[at + 1 :], 0
     calls = [call for call in calls if all(call[_FILTERS[name]] == wanted[name] for name in wanted)]
-    shown = calls[start : start + size]
+    on_page = calls[start : start + size]
 
     def uri_of(number: int, **token: str) -> str:
         return f"{uri}?{urlencode({**wanted, 'PageSize': size, 'Page': number, **token})}"
 
-    following = uri_of(page + 1, PageToken=shown[-1]["sid"]) if len(calls) > start + size else None
+    following = uri_of(page + 1, PageToken=on_page[-1]["sid"]) if len(calls) > start + size else None
     return {
-        "calls": shown,
+        "calls": on_page,
         "page": page,
         "page_size": size,
         "start": page * size,
-        "end": page * size + max(len(shown) - 1, 0),
+        "end": page * size + max(len(on_page) - 1, 0),
         "uri": uri_of(page),
         "first_page_uri": uri_of(0),
         "next_page_uri": following,
