@@ -105,9 +105,7 @@ class Dialler:
             options["headers"] = {"Content-Type": "application/json"}
         async with (
             client,
-            client.request(
-                method, target.url, skip_auto_headers=("Accept-Encoding",), **options
-            ) as response,
+            client.request(method, target.url, skip_auto_headers=("Accept-Encoding",), **options) as response,
         ):
             if response.status != 200:
                 raise FormatError(f"document: HTTP {response.status}: takes 200")
