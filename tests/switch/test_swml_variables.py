@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import FormatError
-from trunkline.switch.swml import Answer, Connect, Play, Sleep, Stream
+from trunkline.switch.swml import Answer, Connect, Play, Scopes, Sleep, Stream
 from trunkline.switch.swml.annotations import fill_in
 from trunkline.switch.swml.variables import TEXT_MAX, Variables, check_placeholders
 
-SCOPES = {
+SCOPES: Scopes = {
     "call": {"from": "+15550100", "headers": [{"name": "X-Id", "value": "7"}], "shared": "call"},
     "params": {"user": {"id": 12}},
     "envs": {"shared": "envs", "only": "envs"},

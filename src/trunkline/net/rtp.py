@@ -54,7 +54,7 @@ Handler = Callable[[RtpCall], Coroutine[Any, Any, None]]
 
 
 class RtpServer(asyncio.DatagramProtocol):
-    """A port that takes one stream after the other; made and closed by `serve_rtp`."""
+    """A port that takes one stream after the other; made by `serve_rtp`."""
 
     def __init__(
         self,
@@ -102,8 +102,7 @@ class RtpServer(asyncio.DatagramProtocol):
             if late:
                 _log.error("%d handlers did not end within %g s", len(late), SHUTDOWN_TIMEOUT_S)
 
-    async def listen(self, host: str, port: int) -> None:
-        """Open the port; 0 takes a free one. OSError when it is taken."""
+    async def _listen(self, host: str, port: int) -> None:
         try:
             self._transport, _ = await self._loop.create_datagram_endpoint(
                 lambda: self, local_addr=(host, port)
@@ -186,7 +185,7 @@ async def serve_rtp(
         output=output,
     )
     server = RtpServer(handler, make_receiver, idle_s * 1000, n_calls)
-    await server.listen(host, port)
+    await server._listen(host, port)
     try:
         yield server
     finally:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
     from trunkline.switch.file_sources import CaptureSource, FileSource
     from trunkline.switch.rtp_source import RtpSource
+    from trunkline.switch.scripted_call import ScriptedCall
     from trunkline.switch.sources import PcmSource, SilenceSource, Source, SpeechSource, ToneSource
     from trunkline.switch.stream import Stream
     from trunkline.switch.switch import Switch
@@ -28,6 +29,7 @@ __all__ = [
     "FileSource",
     "PcmSource",
     "RtpSource",
+    "ScriptedCall",
     "SilenceSource",
     "Source",
     "SpeechSource",
@@ -47,6 +49,7 @@ _MODULES = {
     "events": ("CallChanged", "StreamChanged", "SwitchEvent"),
     "file_sources": ("CaptureSource", "FileSource"),
     "rtp_source": ("RtpSource",),
+    "scripted_call": ("ScriptedCall",),
     "sources": ("PcmSource", "SilenceSource", "Source", "SpeechSource", "ToneSource"),
     "stream": ("Stream",),
     "switch": ("Switch",),

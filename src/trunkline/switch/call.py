@@ -111,6 +111,11 @@ class Call:
         self._advance("created")
         self._advance("ringing")
 
+    @property
+    def insecure_loopback(self) -> bool:
+        """Whether its streams may go to ws:// on loopback hosts, as its switch was told."""
+        return self._exchange.insecure_loopback
+
     async def answer(self) -> None:
         """Answer the call, whose sides are heard from now on. Nothing when it is answered.
 

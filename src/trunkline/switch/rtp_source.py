@@ -1,35 +1,40 @@
 """RtpSource: what comes to a UDP port as RTP, as the audio of a call."""
 
 import asyncio
-from functools import partial
-from typing import Final, Self
+import logging
+import os
+from typing import Any, Final, Self
 
+from trunkline.errors import PacketError
 from trunkline.formats import CodecSpec
-from trunkline.net.rtp import RtpCall, RtpServer
-from trunkline.stream import Frame, RtpReceiver
+from trunkline.jitter import JitterBuffer
+from trunkline.stream.source_lock import RtpStats, SourceLock
+from trunkline.timeline import JitterStats
 
 __all__ = ["RtpSource"]
 
-DELAY_MS: Final = 60  # of audio that is there before it is played, against jitter
-QUEUED_MAX_MS: Final = 240  # beyond that the sender's clock is fast, or it sent a burst
-IDLE_S: Final = 5.0
+IDLE_MS: Final = 5000.0
+
+_log = logging.getLogger(__name__)
 
 
-class RtpSource:
-    """One RTP stream after the other, in order and concealed; silence while there is none. It does not end.
+class RtpSource(asyncio.DatagramProtocol):
+    """One RTP stream after the other, through a JitterBuffer; silence while there is none. It does not end.
 
-    Made by `open`; `url` says where it listens. Audio is played 60 ms after it came. When that runs dry,
-    60 ms are gathered again; when more than 240 ms wait, the oldest are dropped (`dropped_ms`).
+    Made by `open`; `url` says where it listens. A source that sends nothing for 5 s makes room for another.
+    `stats` are the buffer's, of the present source; `rtp_stats` count what was none of its packets.
     """
 
-    def __init__(self, sample_rate: int) -> None:
-        self.sample_rate = sample_rate
-        self.dropped_ms = 0.0
+    def __init__(self, codec: CodecSpec | str, payload_type: int | None = None) -> None:
+        spec = CodecSpec.parse(codec) if isinstance(codec, str) else codec
+        self.sample_rate = spec.sample_rate
         self.url = ""
+        self._lock = SourceLock(spec.name, payload_type)
+        self._buffer = JitterBuffer(spec.name, sample_rate=spec.sample_rate)
         self._pcm = bytearray()
-        self._is_playing = False
-        self._server: RtpServer | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._arrival_ms: float | None = None  # of the source's last packet
+        self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
     async def open(
@@ -39,43 +44,80 @@ class RtpSource:
         *,
         codec: CodecSpec | str = "PCMU",
         payload_type: int | None = None,
-        sample_rate: int | None = None,
     ) -> Self:
-        """Listen; `port` 0 takes a free one. `codec`, `payload_type` and `sample_rate` are an RtpReceiver's.
+        """Listen; `port` 0 takes a free one. `codec` and `payload_type` are an RtpReceiver's.
 
         Raises OSError when the port is taken, FormatError for what is not decoded.
         """
-        spec = CodecSpec.parse(codec) if isinstance(codec, str) else codec
-        make_receiver = partial(RtpReceiver, spec, payload_type=payload_type, sample_rate=sample_rate)
-        source = cls(spec.sample_rate if sample_rate is None else sample_rate)
-        server = RtpServer(source._gather, make_receiver, IDLE_S * 1000, None)
-        await server.listen(host, port)
-        source._server, source.url = server, server.url
+        source = cls(codec, payload_type)
+        try:
+            source._transport, _ = await source._loop.create_datagram_endpoint(
+                lambda: source, local_addr=(host, port)
+            )
+        except OSError as error:
+            # A resolver's numbers are negative, and no operating system's.
+            what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise OSError(error.errno, f"cannot listen on {host}:{port}: {what}") from error
+        shown = f"[{host}]" if ":" in host else host
+        source.url = f"rtp://{shown}:{source._transport.get_extra_info('sockname')[1]}"
         return source
 
+    @property
+    def stats(self) -> JitterStats:
+        """What the jitter buffer has counted."""
+        return self._buffer.stats
+
+    @property
+    def rtp_stats(self) -> RtpStats:
+        """What came beside the source's packets."""
+        return self._lock.stats
+
     def read(self, n_samples: int) -> bytes:
-        """Give what has come, and silence for what has not."""
-        self._is_playing |= self._queued_ms() >= DELAY_MS
-        pcm = b""
-        if self._is_playing:
-            pcm = bytes(self._pcm[: 2 * n_samples])
-            del self._pcm[: 2 * n_samples]
-            self._is_playing = bool(self._pcm)
-        return pcm.ljust(2 * n_samples, b"\0")
+        """Give what is due now, and silence as long as nothing comes."""
+        if self._is_idle():
+            self._forget()
+        while len(self._pcm) < 2 * n_samples:
+            self._pcm += memoryview(self._buffer.get(self._now_ms())).cast("B")
+        pcm = bytes(self._pcm[: 2 * n_samples])
+        del self._pcm[: 2 * n_samples]
+        return pcm
 
     def close(self) -> None:
         """Listen no more. Idempotent."""
-        if self._server is not None and self._closing is None:
-            self._closing = asyncio.ensure_future(self._server.close())
+        if self._transport is not None:
+            self._transport.close()
 
-    async def _gather(self, call: RtpCall) -> None:
-        async for event in call:
-            if isinstance(event, Frame):
-                self._pcm += memoryview(event).cast("B")
-                if self._queued_ms() > QUEUED_MAX_MS:
-                    surplus = len(self._pcm) - 2 * self.sample_rate * DELAY_MS // 1000
-                    del self._pcm[: surplus // 2 * 2]
-                    self.dropped_ms += surplus / 2 * 1000 / self.sample_rate
+    def datagram_received(self, data: bytes, address: tuple[Any, ...]) -> None:
+        if self._is_idle():
+            self._forget()
+        was_locked = self._arrival_ms is not None
+        is_new, packets = self._lock.take(data, address[:2], self._now_ms())
+        if is_new and was_locked:
+            self._buffer.restart()
+        for packet in packets:
+            self._arrival_ms = packet.arrival_ms
+            try:
+                self._buffer.put(
+                    packet.payload,
+                    sequence=packet.sequence,
+                    timestamp=packet.timestamp,
+                    arrival_ms=packet.arrival_ms,
+                    comfort_noise=packet.is_noise,
+                )
+            except PacketError:
+                self._lock.stats.ignored += 1
 
-    def _queued_ms(self) -> float:
-        return len(self._pcm) / 2 * 1000 / self.sample_rate
+    def error_received(self, error: Exception) -> None:
+        _log.warning("%s: %s", self.url, error)
+
+    def _is_idle(self) -> bool:
+        return self._arrival_ms is not None and self._now_ms() - self._arrival_ms > IDLE_MS
+
+    def _forget(self) -> None:
+        """Make room for another source."""
+        self._lock.release()
+        self._buffer.reset()
+        self._arrival_ms = None
+
+    def _now_ms(self) -> float:
+        return self._loop.time() * 1000
