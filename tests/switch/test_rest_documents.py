@@ -172,7 +172,7 @@ def test_dialled_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: web.Response(text='{"sections":{"main":[{"play":"file:///etc/passwd"}]}}'), "play"),
         (
             lambda: web.Response(text='{"sections":{"main":[{"play":{"url":"file:///etc/x"}}]}}'),
-            "silence only",
+            "but silence",
         ),
     ],
 )

@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.errors import FormatError, LibraryMissingError, LocalProtocolError, TrunklineError
+from trunkline.errors import FormatError, LibraryMissingError, TrunklineError
 from trunkline.extras import needs_extra
 from trunkline.net.targets import Target, Targets
-from trunkline.stream import StreamRequest
 from trunkline.switch.call import Call
 from trunkline.switch.rest_http import RestError, text
-from trunkline.switch.sources import SilenceSource, Source
+from trunkline.switch.scripted_call import ScriptedCall
+from trunkline.switch.sources import Source
 from trunkline.switch.switch import Switch
-from trunkline.switch.swml import Connect, Document, Silence, Stream, parse, run
+from trunkline.switch.swml import Document, parse, run
 
 with needs_extra("server"):
     import aiohttp
@@ -89,7 +89,7 @@ class Dialler:
         try:
             await call.answer()
             document = await get_document(call)
-            await run(document, _Line(call, self._switch.insecure_loopback), scopes={"call": _scope(call)})
+            await run(document, ScriptedCall(call), scopes={"call": _scope(call)})
         except (TrunklineError, OSError, aiohttp.ClientError) as error:
             # What aiohttp says of a connection has its URL, which may hold a secret.
             reason = str(error) if isinstance(error, TrunklineError) else type(error).__name__
@@ -113,33 +113,6 @@ class Dialler:
             while len(data) <= DOCUMENT_BYTES_MAX and (chunk := await response.content.readany()):
                 data += chunk
         return await asyncio.to_thread(parse, bytes(data))  # YAML may take half a second
-
-
-class _Line:
-    """A call as a document sees it. A document that comes over REST names no files: it plays silence only."""
-
-    def __init__(self, call: Call, insecure_loopback: bool) -> None:
-        self._call = call
-        self._insecure_loopback = insecure_loopback
-        self.answer = call.answer
-        self.hangup = call.hangup
-        self.stop_stream = call.stop_stream
-        self.wait_for_ended = call.wait_for_ended
-
-    async def stream(self, request: Stream) -> str:
-        return (await self._call.start_stream(self._request(request))).control_id
-
-    async def connect(self, request: Connect) -> None:
-        await self._call.connect(self._request(request))
-
-    async def play(self, source: str | Silence) -> None:
-        if not isinstance(source, Silence):
-            raise LocalProtocolError("a document that comes over REST plays silence only")
-        await self._call.play(SilenceSource(self._call.sample_rate, seconds=source.seconds))
-
-    def _request(self, verb: Stream | Connect) -> StreamRequest:
-        params = {name: getattr(verb, name, None) for name in StreamRequest.__struct_fields__}
-        return StreamRequest.parse(params, insecure_loopback=self._insecure_loopback)
 
 
 async def _ready(document: Document, call: Call) -> Document:
