@@ -100,7 +100,7 @@ class Reply(Message, tag="media", kw_only=True):
 
 
 class DtmfBody(msgspec.Struct):
-    digit: Annotated[str, msgspec.Meta(pattern="^[0-9*#A-D]\\Z")]
+    digit: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#A-D]\Z")]
     duration: Count | None = None
     track: Text | None = None
 
