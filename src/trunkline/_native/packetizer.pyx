@@ -179,7 +179,8 @@ cdef class Packetizer:
 cdef int check_frame(Frame frame, int sample_rate, int channels) except -1:
     if frame.sample_rate != sample_rate or frame.channels != channels:
         raise FormatError(
-            f"frame of {frame.sample_rate} Hz and {frame.channels} channels: takes {sample_rate} Hz and {channels}")
+            f"frame of {frame.sample_rate} Hz and {frame.channels} channels: takes {sample_rate} Hz and "
+            f"{channels}")
     return 0
 
 
