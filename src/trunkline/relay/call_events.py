@@ -140,7 +140,9 @@ class CallEvents:
         if self._state in ("ending", "ended"):
             raise LocalProtocolError(f"call {self.call_id} is {self._state}: it takes no stream")
         if request.control_id in self._streams:
-            raise LocalProtocolError(f"call {self.call_id} has a live stream {request.control_id[:64]} already")
+            raise LocalProtocolError(
+                f"call {self.call_id} has a live stream {request.control_id[:64]} already"
+            )
         self._streams[request.control_id] = request
 
     def streaming(self, control_id: str, now_s: float) -> CallStreamEvent:

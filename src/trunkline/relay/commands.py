@@ -142,14 +142,14 @@ def read_command(request: Request, *, insecure_loopback: bool = False) -> Comman
     Raises InvalidMessageError for parameters of the wrong types, FormatError for a stream that
     `StreamRequest.parse` refuses.
     """
-    id = "" if request.id is None else request.id
+    request_id = "" if request.id is None else request.id
     if request.method == "calling.stream":
-        target = decode_params(request.params, _CallCommand, id)
-        params = decode_params(request.params, dict[str, Any], id)
+        target = decode_params(request.params, _CallCommand, request_id)
+        params = decode_params(request.params, dict[str, Any], request_id)
         stream = StreamRequest.parse(params, insecure_loopback=insecure_loopback)
-        return Stream(request_id=id, call_id=target.call_id, node_id=target.node_id, request=stream)
+        return Stream(request_id=request_id, call_id=target.call_id, node_id=target.node_id, request=stream)
     kind = _KINDS.get(request.method)
     if kind is None:
-        return Unknown(request_id=id, method=request.method)
+        return Unknown(request_id=request_id, method=request.method)
     # A parameter called request_id is overwritten.
-    return msgspec.structs.replace(decode_params(request.params, kind, id), request_id=id)
+    return msgspec.structs.replace(decode_params(request.params, kind, request_id), request_id=request_id)

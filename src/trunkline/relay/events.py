@@ -1,4 +1,4 @@
-"""The events of RELAY, typed: what a server tells of its calls, the same at both ends and in status callbacks."""
+"""The events of RELAY, typed: what a server tells of its calls, at both ends and in status callbacks."""
 
 from typing import Any, Final, TypeVar
 
@@ -119,7 +119,9 @@ def event_of(kind: type[E], event: Event) -> E:
     """Read the parameters of an event as those of `kind`; FormatError when they are not."""
     if kind is not CallDialEvent and not event.call_id:
         raise FormatError(f"{event.event_type}: names no call_id")
-    inner = {name: value for name, value in event.params.items() if name not in _ENVELOPE and value is not None}
+    inner = {
+        name: value for name, value in event.params.items() if name not in _ENVELOPE and value is not None
+    }
     try:
         return msgspec.convert(inner | event.body(), kind)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over text messages, one object a message, read strictly: what comes in is hostile until checked.
+"""JSON-RPC 2.0 over text messages, one object a message, read strictly.
 
 A message is at most 1 MiB of UTF-8 with objects and lists at most 64 deep. Fields that are not named here are
 ignored; of a key that comes twice, the last counts. Ids are strings or whole numbers; batches are refused.
@@ -128,18 +128,20 @@ def parse(message: str | bytes, max_bytes: int = MESSAGE_BYTES_MAX) -> Request |
         raise InvalidMessageError(INVALID_REQUEST, _clipped(error), _id_of(data)) from None
     except msgspec.DecodeError as error:
         raise InvalidMessageError(PARSE_ERROR, f"message of {len(data)} bytes: {_clipped(error)}") from None
-    id = None if isinstance(parsed.id, UnsetType) else parsed.id
+    request_id = None if isinstance(parsed.id, UnsetType) else parsed.id
     if parsed.jsonrpc != "2.0":
         raise InvalidMessageError(INVALID_REQUEST, 'jsonrpc: takes "2.0"', _id_of(data))
     if not isinstance(parsed.method, UnsetType):
         if parsed.id is None:
             raise InvalidMessageError(INVALID_REQUEST, "id: takes a string or a whole number, not null")
-        return Request(id, parsed.method, _NO_PARAMS if isinstance(parsed.params, UnsetType) else parsed.params)
+        return Request(
+            id, parsed.method, _NO_PARAMS if isinstance(parsed.params, UnsetType) else parsed.params
+        )
     if isinstance(parsed.error, _Error):
-        return Failure(id, _code(parsed.error.code), parsed.error.message)
-    if isinstance(parsed.result, UnsetType) or id is None:
+        return Failure(request_id, _code(parsed.error.code), parsed.error.message)
+    if isinstance(parsed.result, UnsetType) or request_id is None:
         raise InvalidMessageError(INVALID_REQUEST, "neither a request nor an answer to one")
-    return Result(id, parsed.result)
+    return Result(request_id, parsed.result)
 
 
 def decode_params(raw: Raw, kind: type[T], id: Id | None = None) -> T:
@@ -166,9 +168,11 @@ def failure(id: Id | None, code: int, message: str) -> bytes:
 
 
 def _utf8(message: str | bytes, max_bytes: int) -> bytes:
-    """Give the message as bytes that are UTF-8 (msgspec does not look into what it skips), of bounded depth."""
+    """Give the message as bytes, UTF-8 (msgspec does not look into what it skips) and of bounded depth."""
     if len(message) > max_bytes:
-        raise InvalidMessageError(INVALID_REQUEST, f"message of {len(message)}: takes at most {max_bytes} bytes")
+        raise InvalidMessageError(
+            INVALID_REQUEST, f"message of {len(message)}: takes at most {max_bytes} bytes"
+        )
     try:
         data = message.encode() if isinstance(message, str) else message
         data.decode()

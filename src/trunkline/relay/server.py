@@ -47,19 +47,19 @@ class ServerConnection:
     """Read what a client sends, and write what it is to be sent.
 
     `credentials` maps projects to tokens, which are compared in constant time, or is a function of both that
-    says whether they are right, and compares so. `key` is a secret of at least 16 bytes that the connections of a
-    server share: with it a client that reconnects proves that its `protocol` was given to it.
+    says whether they are right, and compares so. `key` is a secret of at least 16 bytes that the connections
+    of a server share: with it a client that reconnects proves that its `protocol` was given to it.
     `insecure_loopback` lets streams go to ws:// URLs of this machine.
 
     `receive` gives commands. Those of calls (Answer, End, Dial, Stream, StreamStop) are owed one `reply` or
-    `refuse` each; Connect, Ping, Receive, Unreceive and Unknown have been answered already, and so has whatever
+    `refuse` each; Connect, Ping, Receive, Unreceive and Unknown have been answered already, and so has what
     is no valid command, for which `receive` gives None. After every call, send `messages_to_send()` as text
     messages, in order.
 
     >>> server = ServerConnection({"p1": "secret"}, key=b"0123456789abcdef")
-    >>> server.receive('{"jsonrpc": "2.0", "id": 1, "method": "calling.answer", "params": {}}', now_s=0.0)
+    >>> server.receive('{"jsonrpc": "2.0", "id": 1, "method": "calling.answer"}', now_s=0.0)
     >>> server.messages_to_send()
-    [b'{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"not connected: signalwire.connect comes first"}}']
+    [b'{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"signalwire.connect comes first"}}']
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ServerConnection:
     def receive(self, message: str | bytes, now_s: float) -> Command | None:
         """Read a message that came at `now_s` (seconds since 1970); see the class.
 
-        It never raises for what a client sends: what is wrong is answered with a JSON-RPC error, and changes nothing.
+        It never raises for what a client sends: what is wrong is answered with an error, and changes nothing.
         """
         try:
             parsed = parse(message)
@@ -162,11 +162,11 @@ class ServerConnection:
 
     def _receive(self, parsed: Request, id: Id, now_s: float) -> Command | None:
         if not self.authenticated and parsed.method != "signalwire.connect":
-            raise InvalidMessageError(
-                UNAUTHORIZED, "not connected: signalwire.connect comes first", id
-            )
+            raise InvalidMessageError(UNAUTHORIZED, "signalwire.connect comes first", id)
         if id in self._unanswered:  # an answer would go to the command that is waiting
-            raise InvalidMessageError(INVALID_REQUEST, "the id is that of a request that waits for its answer")
+            raise InvalidMessageError(
+                INVALID_REQUEST, "the id is that of a request that waits for its answer"
+            )
         if len(self._unanswered) >= UNANSWERED_MAX:
             raise InvalidMessageError(OVERLOADED, f"{UNANSWERED_MAX} requests wait for an answer", id)
         try:
@@ -194,7 +194,8 @@ class ServerConnection:
         if not self._authorizes(project, token):
             raise InvalidMessageError(UNAUTHORIZED, "the project or its token is wrong", command.request_id)
         resumed = hmac.compare_digest(
-            self._authorization_state(project, command.protocol).encode(), command.authorization_state.encode()
+            self._authorization_state(project, command.protocol).encode(),
+            command.authorization_state.encode(),
         )
         self.project = project
         self.protocol = command.protocol if resumed else f"signalwire_{secrets.token_hex(16)}"
@@ -230,7 +231,9 @@ class ServerConnection:
             return bool(self._credentials(project, token))
         expected = self._credentials.get(project)
         # An unknown project costs the same comparison.
-        same = hmac.compare_digest((secrets.token_hex(16) if expected is None else expected).encode(), token.encode())
+        same = hmac.compare_digest(
+            (secrets.token_hex(16) if expected is None else expected).encode(), token.encode()
+        )
         return same and expected is not None
 
     def _authorization_state(self, project: str, protocol: str) -> str:
@@ -267,10 +270,7 @@ class ServerConnection:
 
     def _request(self, method: str, params: dict[str, Any], sent_s: float | None) -> None:
         self._n_requests += 1
-        id = f"trunkline-{self._n_requests}"
-        self._outgoing.append(request(id, method, params))
-        if sent_s is None:
-            return
-        if len(self._unacknowledged) >= UNACKNOWLEDGED_MAX:
-            return
-        self._unacknowledged[id] = sent_s
+        request_id = f"trunkline-{self._n_requests}"
+        self._outgoing.append(request(request_id, method, params))
+        if sent_s is not None and len(self._unacknowledged) < UNACKNOWLEDGED_MAX:
+            self._unacknowledged[request_id] = sent_s

@@ -36,7 +36,8 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     `control_id` names the stream among the live ones of its call and is made up when it was not given. The
     bearer token is no part of the repr.
 
-    >>> request = StreamRequest.parse({"url": "wss://example.com/a", "track": "both_tracks", "codec": "l16@24000h"})
+    >>> params = {"url": "wss://example.com/a", "track": "both_tracks", "codec": "l16@24000h"}
+    >>> request = StreamRequest.parse(params)
     >>> request.tracks, str(request.codec)
     (('inbound', 'outbound'), 'L16@24000h@20i')
     >>> StreamRequest.parse({"url": "ws://example.com/a"})
@@ -59,8 +60,8 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     def parse(cls, params: Mapping[str, Any], *, insecure_loopback: bool = False) -> "StreamRequest":
         """Check the parameters by their names on the wire; names that are not ours are ignored.
 
-        None is as good as absent. `insecure_loopback` lets ws:// through, to a loopback host only. Of a value at
-        most 65,535 bytes of UTF-8 are taken, of custom parameters 99; no CR, LF or NUL anywhere.
+        None is as good as absent. `insecure_loopback` lets ws:// through, to a loopback host only. A value has
+        at most 65,535 bytes of UTF-8, and no CR, LF or NUL; custom parameters are at most 99.
 
         Raises FormatError, which begins with the name of the parameter and never repeats a token.
         """
@@ -170,9 +171,7 @@ def _codec(text: str) -> CodecSpec:
 
 def _token(token: str | None) -> str | None:
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
-        raise FormatError(
-            "authorization_bearer_token: is empty, or has characters that no header can carry"
-        )
+        raise FormatError("authorization_bearer_token: is empty, or has characters that no header can carry")
     return token
 
 
