@@ -127,7 +127,7 @@ class ClientConnection:
     def receive(self, message: str | bytes) -> Happening | None:
         """Read a message; None for one that asks for nothing to be done.
 
-        RemoteProtocolError when it is not one of RELAY; everything is then as it was, except that a request of
+        RemoteProtocolError when it is not one of RELAY; all is then as it was, except that a request of
         the server's, if it was one, is answered with the error.
         """
         parsed = parse(message)

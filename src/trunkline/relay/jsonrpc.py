@@ -135,7 +135,7 @@ def parse(message: str | bytes, max_bytes: int = MESSAGE_BYTES_MAX) -> Request |
         if parsed.id is None:
             raise InvalidMessageError(INVALID_REQUEST, "id: takes a string or a whole number, not null")
         return Request(
-            id, parsed.method, _NO_PARAMS if isinstance(parsed.params, UnsetType) else parsed.params
+            request_id, parsed.method, _NO_PARAMS if isinstance(parsed.params, UnsetType) else parsed.params
         )
     if isinstance(parsed.error, _Error):
         return Failure(request_id, _code(parsed.error.code), parsed.error.message)

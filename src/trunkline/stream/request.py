@@ -58,9 +58,9 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, params: Mapping[str, Any], *, insecure_loopback: bool = False) -> "StreamRequest":
-        """Check the parameters by their names on the wire; names that are not ours are ignored.
+        """Check the parameters by their names on the wire; other names are ignored.
 
-        None is as good as absent. `insecure_loopback` lets ws:// through, to a loopback host only. A value has
+        None is as good as absent. `insecure_loopback` lets ws:// through to loopback hosts. A value has
         at most 65,535 bytes of UTF-8, and no CR, LF or NUL; custom parameters are at most 99.
 
         Raises FormatError, which begins with the name of the parameter and never repeats a token.
