@@ -74,8 +74,8 @@ class StreamAction:
     async def wait(self, timeout: float | None = None) -> Event:  # noqa: ASYNC109  # the SDK's signature
         """Wait until the stream has finished; returns the event that said so.
 
-        When the call has gone, it is an event without a type. Raises TimeoutError after `timeout` seconds, which the
-        stream survives, and RelayError when the client disconnects or its session is lost.
+        When the call has gone, it is an event without a type. Raises TimeoutError after `timeout` seconds,
+        which the stream survives, and RelayError when the client disconnects or its session is lost.
         """
         return await asyncio.wait_for(asyncio.shield(self._done), timeout)
 
@@ -173,8 +173,8 @@ class Call:
     ) -> StreamAction:
         """Stream the call's audio to a wss:// URL; the parameters are those of `StreamRequest`.
 
-        `on_completed(event)`, plain or coroutine, is called once, when the stream has finished. Further keyword
-        arguments are sent as they are. Raises RelayError when the server refuses.
+        `on_completed(event)`, plain or coroutine, is called once, when the stream has finished. Further
+        keyword arguments are sent as they are. Raises RelayError when the server refuses.
         """
         action = StreamAction(self, control_id or str(uuid4()), on_completed)
         optional = {

@@ -1,4 +1,4 @@
-"""RelayClient: calls controlled from Python's asyncio, over one WebSocket that is opened again when it is lost."""
+"""RelayClient: calls controlled over one WebSocket, which is opened again when it is lost."""
 
 import asyncio
 import contextlib
@@ -33,10 +33,11 @@ CallHandler = Callable[[Call], Coroutine[Any, Any, None]]
 class RelayClient:
     """Control calls of a platform, or of a local switch.
 
-    `project` and `token`, or `jwt_token`, are the credentials, `host` is HOST[:PORT], always over TLS; what is not
-    given is read from SIGNALWIRE_PROJECT_ID, SIGNALWIRE_API_TOKEN, SIGNALWIRE_JWT_TOKEN and SIGNALWIRE_SPACE.
-    `contexts` are those whose calls come in, at most `max_active_calls` (RELAY_MAX_ACTIVE_CALLS, 1,000) at once.
-    SIGNALWIRE_RELAY_CA_FILE names a certificate authority (PEM) to trust besides the system's.
+    `project` and `token`, or `jwt_token`, are the credentials, `host` is HOST[:PORT], always over TLS; what
+    is not given is read from SIGNALWIRE_PROJECT_ID, SIGNALWIRE_API_TOKEN, SIGNALWIRE_JWT_TOKEN and
+    SIGNALWIRE_SPACE. `contexts` are those whose calls come in, at most `max_active_calls` at once (else
+    RELAY_MAX_ACTIVE_CALLS, else 1,000). SIGNALWIRE_RELAY_CA_FILE names a certificate authority (PEM) to
+    trust besides the system's.
 
     Raises FormatError for a credential that is missing or a host that is none.
     """
@@ -100,8 +101,8 @@ class RelayClient:
     async def connect(self) -> None:
         """Connect and authenticate, and from then on stay connected until `disconnect`.
 
-        Raises RelayError for credentials that the server refuses, RemoteProtocolError when no RELAY is there and
-        OSError when nothing is.
+        Raises RelayError for credentials that the server refuses, RemoteProtocolError when no WebSocket is
+        there and OSError when nothing is.
         """
         if self._staying is not None:
             raise LocalProtocolError("the client is connected already")
@@ -133,8 +134,8 @@ class RelayClient:
     async def execute(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send any command and wait for its result, at most 10 s; a lost connection is waited for, too.
 
-        Raises RelayError: with the server's code when it refuses, with -1 when no answer comes. An answer that
-        does not come in time takes the connection for dead, and it is opened again.
+        Raises RelayError: with the server's code when it refuses, with -1 when no answer comes. When none
+        comes in time, the connection is taken for dead and opened again.
         """
         if self._staying is None:
             raise RelayError(-1, f"the client is not connected: {method} was not sent")
@@ -162,7 +163,7 @@ class RelayClient:
         max_duration: int | None = None,
         dial_timeout: float | None = None,
     ) -> Call:
-        """Dial: the outer list one after the other, each inner one at once; returns the Call that was answered.
+        """Dial: the outer list one after the other, each inner one at once; returns the answered Call.
 
         `max_duration` is in minutes, `dial_timeout` in seconds, 120 by default. Raises RelayError when the
         server refuses, when nobody answers and when the connection is lost meanwhile.

@@ -39,7 +39,8 @@ class Link:
         """Send the request that the connection has just written, and wait for its answer."""
         if self._closed:
             raise RelayError(-1, f"the connection is closed: {method} was not sent")
-        answer = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = answer
         logger.debug("-> %s %s", method, request_id)
         try:
             await self.flush()

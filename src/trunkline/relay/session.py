@@ -32,8 +32,8 @@ CA_FILE: Final = "SIGNALWIRE_RELAY_CA_FILE"
 class Session:
     """Stay connected to `url`.
 
-    `connect` writes the request that authenticates a new connection. `told` gets what the server says of its own
-    accord; `interrupted` is called when a connection is lost, `lost` when the next one could not resume it.
+    `connect` writes the request that authenticates a new connection. `told` gets what the server says of its
+    own accord; `interrupted` is called when a connection is lost, `lost` when it could not be resumed.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Session:
         self._told = told
         self._interrupted = interrupted
         self._lost = lost
-        self._authorization_state = ""
+        self._resumable = ("", "")  # protocol and authorization_state
         self._link: Link | None = None
         self._ready = asyncio.Event()
         self._drop = asyncio.Event()
@@ -59,9 +59,9 @@ class Session:
         self._authenticated_once = False
 
     async def stay_connected(self, first: "asyncio.Future[None] | None") -> None:
-        """Connect again and again until cancelled; `first` is done with the first attempt, whose failure is the end.
+        """Connect again and again until cancelled; `first` is the first attempt's, whose failure is the end.
 
-        Without it, transport errors are tried again for ever, and credentials that are refused three times.
+        Without `first`, credentials that were never right are tried three times, and all else for ever.
         """
         self._ready, self._drop = asyncio.Event(), asyncio.Event()  # of this event loop
         rejections = 0
@@ -101,9 +101,8 @@ class Session:
     async def _converse(self, first: "asyncio.Future[None] | None") -> None:
         """Live through one connection: returns when it is lost, raises when it did not come about."""
         async with connected(self._url, None, _context(), 1.0) as socket:
-            connection = ClientConnection(
-                protocol=self.protocol, authorization_state=self._authorization_state
-            )
+            protocol, authorization_state = self._resumable
+            connection = ClientConnection(protocol=protocol, authorization_state=authorization_state)
             link = Link(socket, connection, self._told)
             reading = asyncio.create_task(link.read())
             try:
@@ -115,7 +114,6 @@ class Session:
                 await self._close(socket, link, reading)
 
     async def _authenticate(self, link: Link) -> None:
-        resumed = self.protocol
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 await link.ask(self._connect(link.connection), "signalwire.connect")
@@ -124,8 +122,8 @@ class Session:
             raise TimeoutError(message) from None
         self._authenticated_once = True
         self._delay_s = RECONNECT_MIN_S
-        self.protocol = link.connection.protocol
-        if resumed and resumed != self.protocol:
+        before, self.protocol = self.protocol, link.connection.protocol
+        if before and before != self.protocol:
             self._lost(RelayError(-1, "the server began a new session: the calls of the old one are lost"))
         self._link = link
         self._ready.set()
@@ -147,10 +145,11 @@ class Session:
     ) -> None:
         self._ready.clear()
         was_ready, self._link = self._link is link, None
-        self.protocol = link.connection.protocol
-        self._authorization_state = link.connection.authorization_state
+        self._resumable = (link.connection.protocol, link.connection.authorization_state)
         reading.cancel()  # what waits for an answer fails now, and not when the server has closed
-        await asyncio.gather(reading, return_exceptions=True)
+        [ended] = await asyncio.gather(reading, return_exceptions=True)
+        if isinstance(ended, Exception):
+            logger.error("reading failed", exc_info=ended)
         if was_ready:
             self._interrupted(RelayError(-1, "the connection was lost"))
         await socket.close()

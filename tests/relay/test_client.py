@@ -1,0 +1,410 @@
+"""RelayClient when things go wrong: lost connections, silent servers, new sessions; and where it keeps secrets."""
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.net.endpoints import run
+from tests.net.virtual_time import run_in_virtual_time
+from tests.relay.scripted import DEVICE, PROJECT, TOKEN, Exchange, exchange
+from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
+from trunkline.relay import Call, Connect, RelayClient, RelayError
+from trunkline.stream import StreamRequest
+
+URL = "wss://example.com/"
+Script = Callable[[Exchange, RelayClient], Awaitable[None]]
+
+
+@pytest.fixture
+def with_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], None]:
+    """Run a script against an exchange and a client that is not connected yet, in virtual time."""
+
+    async def scripted(script: Script) -> None:
+        async with exchange(tmp_path, monkeypatch) as serving:
+            client = RelayClient(project=PROJECT, token=TOKEN, host=serving.host, contexts=["office"])
+            try:
+                await script(serving, client)
+            finally:
+                await client.disconnect()
+
+    return lambda script: run_in_virtual_time(scripted(script))
+
+
+async def call_in(serving: Exchange, client: RelayClient) -> Call:
+    calls: asyncio.Queue[Call] = asyncio.Queue()
+    client.on_call(calls.put)
+    await serving.call_in()
+    return await calls.get()
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_a_lost_connection_is_resumed(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        action = await call.stream(URL, control_id="s1")
+        protocol, began = client.relay_protocol, now_s()
+        await serving.peer.socket.close()
+        await serving.until_connected(2)
+        assert now_s() - began >= 1
+        resumed = [command for command in serving.commands if isinstance(command, Connect)][1]
+        assert (resumed.resumed, resumed.protocol) == (True, protocol)
+        await serving.peer.tell(serving.calls["call-1"].finished("s1", 0.0))
+        assert (await action.wait()).params["control_id"] == "s1"
+        assert await call.answer() != {}
+        assert client.relay_protocol == protocol
+
+    with_exchange(script)
+
+
+def test_a_command_given_meanwhile_waits_for_the_connection(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        await serving.peer.socket.close()
+        await call.answer()
+        assert len(serving.peers) == 2
+        assert call.state in ("created", "answered")
+
+    with_exchange(script)
+
+
+def test_what_waits_fails_with_the_connection(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        serving.silent = True
+        answering = asyncio.create_task(call.answer())
+        dialling = asyncio.create_task(client.dial([[DEVICE]]))
+        await serving.until(4)
+        await serving.peer.socket.close()
+        with pytest.raises(RelayError, match="lost before calling.answer was answered"):
+            await answering
+        with pytest.raises(RelayError, match="lost before calling.dial was answered"):
+            await dialling
+
+    with_exchange(script)
+
+
+def test_a_dial_under_way_fails_with_the_connection(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        serving.silent = True
+        dialling = asyncio.create_task(client.dial([[DEVICE]]))
+        await serving.until(2)
+        [dial] = serving.peer.connection.unanswered
+        serving.peer.connection.reply(dial, message="Dialing")
+        await serving.peer.flush()
+        await client.ping()  # the reply has been read
+        await serving.peer.socket.close()
+        with pytest.raises(RelayError, match="the connection was lost"):
+            await dialling
+
+    with_exchange(script)
+
+
+def test_a_new_session_loses_the_calls_of_the_old(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        action = await call.stream(URL)
+        waiting = asyncio.create_task(call.wait_for("calling.call.state"))
+        serving.peer.connection.disconnect(restart=True)
+        await serving.peer.flush()
+        await serving.peer.socket.close()
+        for wait in (action.wait(), call.wait_for_ended(), waiting):
+            with pytest.raises(RelayError, match="began a new session"):
+                await wait
+        assert not action.completed
+        assert [c.resumed for c in serving.commands if isinstance(c, Connect)] == [False, False]
+
+    with_exchange(script)
+
+
+def test_disconnecting_ends_every_wait(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        waits = [
+            asyncio.create_task(wait) for wait in ((await call.stream(URL)).wait(), call.wait_for_ended())
+        ]
+        await asyncio.sleep(0)
+        await client.disconnect()
+        for wait in waits:
+            with pytest.raises(RelayError, match="the client has disconnected"):
+                await wait
+        with pytest.raises(RelayError, match="the client is not connected"):
+            await call.answer()
+
+    with_exchange(script)
+
+
+def test_a_silent_server_is_given_up(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        serving.silent = True
+        began = now_s()
+        with pytest.raises(RelayError, match=r"calling\.answer was not answered within 10 s") as raised:
+            await call.answer()
+        assert raised.value.code == -1
+        assert now_s() - began == pytest.approx(10, abs=0.1)
+        await serving.until_connected(2)
+
+    with_exchange(script)
+
+
+def test_the_server_is_pinged(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        await asyncio.sleep(95)
+        assert len(serving.commands) == 1 + 3
+        assert len(serving.peers) == 1
+
+    with_exchange(script)
+
+
+def test_the_back_off_doubles_up_to_30_s(
+    with_exchange: Callable[[Script], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        serving.close()
+        await serving.peer.socket.close()
+        await asyncio.sleep(100)
+
+    with caplog.at_level(logging.INFO, "trunkline.relay"):
+        with_exchange(script)
+    delays = re.findall(r"the next attempt is in (\d+) s", caplog.text)
+    assert delays == ["1", "2", "4", "8", "16", "30", "30"]
+
+
+def test_what_is_not_relay_is_survived(
+    with_exchange: Callable[[Script], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        await serving.peer.socket.send_str("canary-text")
+        await serving.peer.socket.send_bytes(b"\xff")
+        await client.ping()
+
+    with_exchange(script)
+    assert caplog.text.count("the server sent what is not RELAY") == 2
+    assert "canary-text" not in caplog.text
+
+
+def test_handlers_that_raise_are_survived(
+    with_exchange: Callable[[Script], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        def fail(event: object) -> None:
+            raise ArithmeticError("on purpose")
+
+        @client.on_call
+        async def handle(call: Call) -> None:
+            action = await call.stream(URL, on_completed=fail)
+            await action.stop()
+            await action.wait()
+            await call.hangup()
+            await call.wait_for_ended()
+            raise ArithmeticError("on purpose, too")
+
+        await client.connect()
+        await serving.call_in()
+        await serving.until(5)
+        await client.ping()
+
+    with_exchange(script)
+    assert "on_completed raised" in caplog.text
+    assert "the on_call handler raised" in caplog.text
+
+
+def test_calls_past_the_limit_are_dropped(
+    with_exchange: Callable[[Script], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        taken: asyncio.Queue[Call] = asyncio.Queue()
+        limited = RelayClient(PROJECT, TOKEN, host=serving.host)
+        limited.on_call(taken.put)
+        async with limited:
+            for i in range(4):
+                await serving.call_in(f"call-{i}")
+            await serving.end(serving.calls["call-0"])
+            await serving.call_in("call-4")
+            await limited.ping()
+            await asyncio.sleep(0)
+            assert [taken.get_nowait().call_id for _ in range(taken.qsize())] == [
+                "call-0",
+                "call-1",
+                "call-4",
+            ]
+
+    monkeypatch.setenv("RELAY_MAX_ACTIVE_CALLS", "2")
+    with_exchange(script)
+
+
+def test_no_server(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        serving.close()
+        with pytest.raises(ConnectionError, match="cannot connect"):
+            await client.connect()
+        with pytest.raises(RelayError, match="not connected"):
+            await client.ping()
+
+    with_exchange(script)
+
+
+def test_an_authority_that_nobody_named(
+    with_exchange: Callable[[Script], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        monkeypatch.setenv("SIGNALWIRE_RELAY_CA_FILE", "")
+        with pytest.raises(RemoteProtocolError, match="certificate is not trusted"):
+            await client.connect()
+        monkeypatch.setenv("SIGNALWIRE_RELAY_CA_FILE", str(tmp_path / "none.pem"))
+        with pytest.raises(FormatError, match="SIGNALWIRE_RELAY_CA_FILE: .*No such file"):
+            await client.connect()
+        monkeypatch.setenv("SIGNALWIRE_RELAY_CA_FILE", __file__)
+        with pytest.raises(FormatError, match="holds no certificate"):
+            await client.connect()
+
+    with_exchange(script)
+
+
+def test_a_second_connect_is_refused(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        with pytest.raises(LocalProtocolError, match="connected already"):
+            await client.connect()
+        await client.ping()
+
+    with_exchange(script)
+
+
+def test_the_environment_names_what_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PROJECT_ID", "API_TOKEN", "JWT_TOKEN", "SPACE"):
+        monkeypatch.delenv(f"SIGNALWIRE_{name}", raising=False)
+    with pytest.raises(FormatError, match="SIGNALWIRE_PROJECT_ID"):
+        RelayClient()
+    monkeypatch.setenv("SIGNALWIRE_PROJECT_ID", "p")
+    with pytest.raises(ValueError, match="SIGNALWIRE_API_TOKEN"):
+        RelayClient()
+    monkeypatch.setenv("SIGNALWIRE_API_TOKEN", "t")
+    client = RelayClient()
+    assert (client.project, client.token, client.host) == ("p", "t", "relay.signalwire.com")
+    monkeypatch.setenv("SIGNALWIRE_SPACE", "x.example.com")
+    assert RelayClient().host == "x.example.com"
+    assert RelayClient(jwt_token="j").jwt_token == "j"  # noqa: S106
+    for host in ("wss://x", "user@x", "x/y", "x?y", "x\r\nz", "x z", "x#y"):
+        with pytest.raises(FormatError, match="host: takes HOST"):
+            RelayClient(host=host)
+
+
+@pytest.mark.parametrize("token", [TOKEN, "canary-token-wrong"])
+def test_no_token_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    """Every logger at DEBUG, asyncio in debug mode; and what the objects say of themselves."""
+    shown: list[object] = []
+
+    async def script() -> None:
+        asyncio.get_running_loop().set_debug(True)
+        async with exchange(tmp_path, monkeypatch) as serving:
+            client = RelayClient(project=PROJECT, token=token, host=serving.host)
+            shown.append(client)
+            try:
+                await client.connect()
+                call = await call_in(serving, client)
+                action = await call.stream(URL, authorization_bearer_token="canary-bearer")  # noqa: S106
+                with pytest.raises(RelayError) as refused:
+                    await call.stream(URL, authorization_bearer_token="canary bearer")  # noqa: S106
+                with pytest.raises(RelayError) as misplaced:
+                    await call.stream("canary://x:canary@y", track="both")
+                shown.extend([call, action, refused.value, misplaced.value])
+            except RelayError as error:
+                shown.append(error)
+            finally:
+                await client.disconnect()
+            shown.extend(serving.commands)
+            shown.append(serving.peer.connection)
+
+    with caplog.at_level(logging.DEBUG):
+        run(script())
+    assert "signalwire.connect" in caplog.text
+    text = caplog.text + "".join(f"{thing!r}{thing}" for thing in shown)
+    assert "canary" not in text
+
+
+def test_a_repr_tells_only_that_there_is_a_token() -> None:
+    request = StreamRequest.parse({"url": URL, "authorization_bearer_token": "canary"})
+    assert "authorization_bearer_token='...'" in repr(request)
+    assert "canary" not in f"{request!r}{request}"
+
+
+RUNNING = """
+import logging, os, sys
+from trunkline.relay import RelayClient
+logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+client = RelayClient(contexts=["office"])
+
+@client.on_call
+async def handle(call):
+    await call.answer()
+    action = await call.stream("wss://example.com/", track="both_tracks")
+    await action.stop()
+    await action.wait()
+    await call.hangup()
+    await call.wait_for_ended()
+    print("done", flush=True)
+
+client.run()
+"""
+
+
+@pytest.mark.parametrize("token", [TOKEN, "wrong"])
+def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """In a process of its own: SIGINT ends it quietly; credentials that are wrong end it after three attempts."""
+
+    async def script() -> None:
+        async with exchange(tmp_path, monkeypatch) as serving:
+            settings = {
+                "SIGNALWIRE_PROJECT_ID": PROJECT,
+                "SIGNALWIRE_API_TOKEN": token,
+                "SIGNALWIRE_SPACE": serving.host,
+            }
+            pipe = subprocess.PIPE
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", RUNNING, env={**os.environ, **settings}, stdout=pipe, stderr=pipe
+            )
+            try:
+                if token == TOKEN:
+                    await serving.until_connected()
+                    await serving.call_in()
+                    assert process.stdout is not None
+                    while await process.stdout.readline() != b"done\n":
+                        pass
+                    process.send_signal(signal.SIGINT)
+                _, errors = await process.communicate()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            if token == TOKEN:
+                assert (process.returncode, errors) == (0, b"")
+            else:
+                assert process.returncode == 1
+                assert b"RELAY error -32002: the project or its token is wrong" in errors
+                assert len(serving.peers) == 3
+
+    run(script())
