@@ -47,7 +47,7 @@ class Peer:
 
 
 class Exchange:
-    """Carries every command out at once; `commands` are those that came, `refusals` answers to give instead."""
+    """Carries every command out at once; `commands` came, `refusals` are answers to give instead."""
 
     def __init__(self) -> None:
         self.commands: list[Command] = []

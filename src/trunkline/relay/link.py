@@ -18,7 +18,7 @@ logger: Final = logging.getLogger("trunkline.relay")
 
 
 class Link:
-    """One connected socket. `told` is called with everything that is no answer, in order.
+    """One connected socket. `told` is called with everything that is no answer, in order; `ended` at the end.
 
     Methods and ids are logged, contents never: they hold tokens.
     """
@@ -28,10 +28,12 @@ class Link:
         socket: aiohttp.ClientWebSocketResponse,
         connection: ClientConnection,
         told: Callable[[Happening], None],
+        ended: Callable[[], None],
     ) -> None:
         self.connection = connection
         self._socket = socket
         self._told = told
+        self._ended = ended
         self._waiting: dict[Id, asyncio.Future[dict[str, Any]]] = {}
         self._closed = False
 
@@ -67,6 +69,7 @@ class Link:
                 await self._receive(message.data)
         finally:
             self._closed = True
+            self._ended()
             for request_id, answer in self._waiting.items():
                 method = self.connection.pending.get(request_id, "a command")
                 if not answer.done():

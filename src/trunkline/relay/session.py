@@ -103,7 +103,7 @@ class Session:
         async with connected(self._url, None, _context(), 1.0) as socket:
             protocol, authorization_state = self._resumable
             connection = ClientConnection(protocol=protocol, authorization_state=authorization_state)
-            link = Link(socket, connection, self._told)
+            link = Link(socket, connection, self._told, self._not_ready)
             reading = asyncio.create_task(link.read())
             try:
                 await self._authenticate(link)
@@ -140,17 +140,19 @@ class Session:
             pinging.cancel()
             await asyncio.gather(dropping, pinging, return_exceptions=True)
 
+    def _not_ready(self) -> None:
+        self._ready.clear()
+        self._link = None
+
     async def _close(
         self, socket: aiohttp.ClientWebSocketResponse, link: Link, reading: "asyncio.Task[None]"
     ) -> None:
-        self._ready.clear()
-        was_ready, self._link = self._link is link, None
         self._resumable = (link.connection.protocol, link.connection.authorization_state)
         reading.cancel()  # what waits for an answer fails now, and not when the server has closed
         [ended] = await asyncio.gather(reading, return_exceptions=True)
         if isinstance(ended, Exception):
             logger.error("reading failed", exc_info=ended)
-        if was_ready:
+        if link.connection.authenticated:
             self._interrupted(RelayError(-1, "the connection was lost"))
         await socket.close()
 
