@@ -2,22 +2,16 @@
 
 import asyncio
 import logging
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from tests.net.endpoints import run
 from tests.net.virtual_time import run_in_virtual_time
 from tests.relay.scripted import DEVICE, PROJECT, TOKEN, Exchange, exchange
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.relay import Call, Connect, RelayClient, RelayError
-from trunkline.stream import StreamRequest
 
 URL = "wss://example.com/"
 Script = Callable[[Exchange, RelayClient], Awaitable[None]]
@@ -309,102 +303,3 @@ def test_the_environment_names_what_is_not_given(monkeypatch: pytest.MonkeyPatch
     for host in ("wss://x", "user@x", "x/y", "x?y", "x\r\nz", "x z", "x#y"):
         with pytest.raises(FormatError, match="host: takes HOST"):
             RelayClient(host=host)
-
-
-@pytest.mark.parametrize("token", [TOKEN, "canary-token-wrong"])
-def test_no_token_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, token: str
-) -> None:
-    """Every logger at DEBUG, asyncio in debug mode; and what the objects say of themselves."""
-    shown: list[object] = []
-
-    async def script() -> None:
-        asyncio.get_running_loop().set_debug(True)
-        async with exchange(tmp_path, monkeypatch) as serving:
-            client = RelayClient(project=PROJECT, token=token, host=serving.host)
-            shown.append(client)
-            try:
-                await client.connect()
-                call = await call_in(serving, client)
-                action = await call.stream(URL, authorization_bearer_token="canary-bearer")  # noqa: S106
-                with pytest.raises(RelayError) as refused:
-                    await call.stream(URL, authorization_bearer_token="canary bearer")  # noqa: S106
-                with pytest.raises(RelayError) as misplaced:
-                    await call.stream("canary://x:canary@y", track="both")
-                shown.extend([call, action, refused.value, misplaced.value])
-            except RelayError as error:
-                shown.append(error)
-            finally:
-                await client.disconnect()
-            shown.extend(serving.commands)
-            shown.append(serving.peer.connection)
-
-    with caplog.at_level(logging.DEBUG):
-        run(script())
-    assert "signalwire.connect" in caplog.text
-    text = caplog.text + "".join(f"{thing!r}{thing}" for thing in shown)
-    assert "canary" not in text
-
-
-def test_a_repr_tells_only_that_there_is_a_token() -> None:
-    request = StreamRequest.parse({"url": URL, "authorization_bearer_token": "canary"})
-    assert "authorization_bearer_token='...'" in repr(request)
-    assert "canary" not in f"{request!r}{request}"
-
-
-RUNNING = """
-import logging, os, sys
-from trunkline.relay import RelayClient
-logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
-client = RelayClient(contexts=["office"])
-
-@client.on_call
-async def handle(call):
-    await call.answer()
-    action = await call.stream("wss://example.com/", track="both_tracks")
-    await action.stop()
-    await action.wait()
-    await call.hangup()
-    await call.wait_for_ended()
-    print("done", flush=True)
-
-client.run()
-"""
-
-
-@pytest.mark.parametrize("token", [TOKEN, "wrong"])
-def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    """In a process of its own: SIGINT ends it quietly, wrong credentials do after three attempts."""
-
-    async def script() -> None:
-        async with exchange(tmp_path, monkeypatch) as serving:
-            settings = {
-                "SIGNALWIRE_PROJECT_ID": PROJECT,
-                "SIGNALWIRE_API_TOKEN": token,
-                "SIGNALWIRE_SPACE": serving.host,
-            }
-            pipe = subprocess.PIPE
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", RUNNING, env={**os.environ, **settings}, stdout=pipe, stderr=pipe
-            )
-            try:
-                if token == TOKEN:
-                    await serving.until_connected()
-                    await serving.call_in()
-                    assert process.stdout is not None
-                    while await process.stdout.readline() != b"done\n":
-                        pass
-                    process.send_signal(signal.SIGINT)
-                _, errors = await process.communicate()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            if token == TOKEN:
-                assert (process.returncode, errors) == (0, b"")
-            else:
-                assert process.returncode == 1
-                assert b"RELAY error -32002: the project or its token is wrong" in errors
-                assert len(serving.peers) == 3
-
-    run(script())

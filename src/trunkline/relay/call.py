@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from trunkline.relay.events import CallReceiveEvent, CallStateEvent, Event
@@ -15,6 +15,7 @@ logger: Final = logging.getLogger("trunkline.relay")
 
 EventHandler = Callable[[Event], Any]  # plain, or a coroutine function
 Execute = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+T = TypeVar("T")
 GONE: Final = (404, 410)  # codes at which the call is no more: what was asked of it is done
 
 
@@ -30,10 +31,10 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def call(self, handler: EventHandler, event: Event, what: str) -> None:
+    def call(self, handler: Callable[[T], Any], argument: T, what: str) -> None:
         """Call a handler of the user's, plain or coroutine."""
         try:
-            returned = handler(event)
+            returned = handler(argument)
         except Exception:
             logger.exception("%s raised", what)
             return

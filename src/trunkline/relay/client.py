@@ -215,7 +215,7 @@ class RelayClient:
             logger.warning("call %s came in, and no on_call handler is registered", event.call_id)
             return
         call = self._calls[event.call_id] = Call.received(self.execute, self._tasks, event)
-        self._tasks.start(self._on_call(call), "the on_call handler")
+        self._tasks.call(self._on_call, call, "the on_call handler")
 
     def _deliver(self, event: Event) -> None:
         call = self._calls.get(event.call_id)
