@@ -243,10 +243,12 @@ def test_a_disconnect_with_restart_forgets_the_session() -> None:
     assert (wire.client.protocol, wire.client.authorization_state) == ("", "")
 
 
-def test_a_request_that_is_not_json_has_not_been_made() -> None:
+def test_a_request_that_cannot_be_sent_has_not_been_made() -> None:
     wire = Wire()
     wire.connect()
     wire.settle()
     with pytest.raises(TypeError):
         wire.client.request("calling.answer", {"call_id": object()})
-    assert not wire.client.pending
+    with pytest.raises(LocalProtocolError, match=r"of 1048[0-9]+ bytes: takes at most 1048576"):
+        wire.client.request("calling.answer", {"call_id": "x" * (1 << 20)})
+    assert (dict(wire.client.pending), wire.client.messages_to_send()) == ({}, [])

@@ -28,6 +28,7 @@ __all__ = ["Sending", "StreamResult", "connected", "stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
+MESSAGE_BYTES_MAX: Final = 65536
 STOP_TIMEOUT_S: Final = 1.0  # after stop: how long the server may take to close; then we do
 CLOSE_TIMEOUT_S: Final = 5.0  # how long it may take to answer our close frame
 AHEAD_MS: Final = 400.0  # how much audio is taken from the source before it is due
@@ -191,7 +192,11 @@ def _outcome(sending: "asyncio.Task[None]") -> bool:
 
 @asynccontextmanager
 async def connected(
-    url: str, bearer_token: str | None, ssl: tls.SSLContext | None, speed: float
+    url: str,
+    bearer_token: str | None,
+    ssl: tls.SSLContext | None,
+    speed: float,
+    max_message_bytes: int = MESSAGE_BYTES_MAX,
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """Connect to where audio may be sent, at a speed that is possible; what `stream` raises."""
     _check_url(url)
@@ -200,11 +205,15 @@ async def connected(
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
     async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        yield await _connect(session, url, bearer_token, ssl)
+        yield await _connect(session, url, bearer_token, ssl, max_message_bytes)
 
 
 async def _connect(
-    session: aiohttp.ClientSession, url: str, bearer_token: str | None, ssl: tls.SSLContext | None
+    session: aiohttp.ClientSession,
+    url: str,
+    bearer_token: str | None,
+    ssl: tls.SSLContext | None,
+    max_message_bytes: int,
 ) -> aiohttp.ClientWebSocketResponse:
     headers = {} if bearer_token is None else {"Authorization": authorization(bearer_token)}
     try:
@@ -214,7 +223,7 @@ async def _connect(
                 headers=headers,
                 ssl=ssl or True,
                 heartbeat=HEARTBEAT_S,
-                max_msg_size=65536 + 1,
+                max_msg_size=max_message_bytes + 1,  # aiohttp refuses this size and above
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             )
     except TimeoutError as error:

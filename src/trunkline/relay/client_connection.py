@@ -9,6 +9,7 @@ from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.relay.events import AUTHORIZATION_STATE, Event, typed_event
 from trunkline.relay.jsonrpc import (
     INVALID_PARAMS,
+    MESSAGE_BYTES_MAX,
     METHOD_NOT_FOUND,
     Failure,
     Id,
@@ -202,6 +203,8 @@ class ClientConnection:
     def _request(self, method: str, params: Mapping[str, Any]) -> str:
         request_id = str(self._n_requests + 1)
         message = request(request_id, method, params)  # before anything has changed: params may not be JSON's
+        if len(message) > MESSAGE_BYTES_MAX:  # the other end would close the connection
+            raise LocalProtocolError(f"{method} of {len(message)} bytes: takes at most {MESSAGE_BYTES_MAX}")
         self._n_requests += 1
         self._pending[request_id] = method
         self._outgoing.append(message)

@@ -14,7 +14,7 @@ from trunkline.errors import FormatError, LocalProtocolError, ProtocolError
 from trunkline.net.client import connected
 from trunkline.net.tls import client_context
 from trunkline.relay.client_connection import ClientConnection, Happening
-from trunkline.relay.jsonrpc import RelayError
+from trunkline.relay.jsonrpc import MESSAGE_BYTES_MAX, RelayError
 from trunkline.relay.link import Link
 
 __all__ = ["Session"]
@@ -100,7 +100,7 @@ class Session:
 
     async def _converse(self, first: "asyncio.Future[None] | None") -> None:
         """Live through one connection: returns when it is lost, raises when it did not come about."""
-        async with connected(self._url, None, _context(), 1.0) as socket:
+        async with connected(self._url, None, _context(), 1.0, MESSAGE_BYTES_MAX) as socket:
             protocol, authorization_state = self._resumable
             connection = ClientConnection(protocol=protocol, authorization_state=authorization_state)
             link = Link(socket, connection, self._told, self._not_ready)

@@ -128,6 +128,17 @@ def test_on_completed_may_be_a_coroutine(in_a_call: Callable[[Script], None]) ->
     in_a_call(script)
 
 
+def test_a_url_as_long_as_they_get(in_a_call: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: Any, call: Any) -> None:
+        url = URL.ljust(65_535, "x")
+        action = await call.stream(url)
+        await action.stop()
+        assert (await action.wait()).url == url
+        assert len(serving.peers) == 1
+
+    in_a_call(script)
+
+
 @pytest.mark.parametrize("hung_up_by", ["client", "caller"])
 def test_hang_up_during_streams(in_a_call: Callable[[Script], None], hung_up_by: str) -> None:
     async def script(serving: Exchange, client: Any, call: Any) -> None:
