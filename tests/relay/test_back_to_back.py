@@ -172,7 +172,7 @@ def test_results_are_never_empty_and_name_what_they_are_about() -> None:
     assert results["signalwire.receive"] == ok
     refused = results["calling.play"]
     assert isinstance(refused, RelayError)
-    assert str(refused) == "RELAY error -32601: unknown method calling.play"
+    assert str(refused) == "RELAY error -32601: unknown method 'calling.play'"
 
 
 def test_an_answer_is_given_once() -> None:

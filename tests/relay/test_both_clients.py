@@ -186,7 +186,7 @@ def test_a_stream_of_a_call_that_has_gone(in_a_call: Callable[[Script], None], c
 
 def test_an_unknown_method(in_a_call: Callable[[Script], None], library: Any) -> None:
     async def script(serving: Exchange, client: Any, call: Any) -> None:
-        with pytest.raises(library.RelayError, match=r"unknown method calling\.play") as raised:
+        with pytest.raises(library.RelayError, match=r"unknown method 'calling\.play'") as raised:
             await client.execute("calling.play", {"play": []})
         assert raised.value.code == -32601
 

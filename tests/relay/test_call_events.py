@@ -155,6 +155,14 @@ def test_a_call_can_always_be_ended(steps: list[str]) -> None:
         assert attempt(call, step) is None
 
 
+def test_a_control_id_may_be_used_again() -> None:
+    call = inbound()
+    for _ in range(2):
+        call.open_stream(request())
+        told = [call.streaming("s1", 0), call.finished("s1", 0)]
+        assert [event.state for event in told] == ["streaming", "finished"]
+
+
 def test_the_messages_name_what_is_in_the_way() -> None:
     call = inbound()
     call.open_stream(request("s1"))

@@ -276,6 +276,18 @@ def test_an_authority_that_nobody_named(
     with_exchange(script)
 
 
+def test_contexts_outlive_the_connection(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        await client.receive(["home", "shop", "home"])
+        await client.unreceive(["office", "shop"])
+        await serving.peer.socket.close()
+        await serving.until_connected(2)
+        assert serving.peer.connection.contexts == ("home",)
+
+    with_exchange(script)
+
+
 def test_a_second_connect_is_refused(with_exchange: Callable[[Script], None]) -> None:
     async def script(serving: Exchange, client: RelayClient) -> None:
         await client.connect()

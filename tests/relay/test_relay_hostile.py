@@ -173,6 +173,7 @@ def test_nothing_but_connect_before_authentication(method: str) -> None:
         {"project": "p1", "token": "token-2"},
         {"project": "p1", "token": ""},
         {"project": "p1", "token": "token-1 "},
+        {"project": "p0", "token": ""},
         {"project": "p2", "token": "token-1"},
         {"project": "é", "token": "é"},
         {"jwt_token": "token-1"},
@@ -180,7 +181,7 @@ def test_nothing_but_connect_before_authentication(method: str) -> None:
     ids=repr,
 )
 def test_wrong_credentials(authentication: dict[str, str]) -> None:
-    server = ServerConnection({"p1": "token-1", "é": "e"}, key=KEY)
+    server = ServerConnection({"p0": "", "p1": "token-1", "é": "e"}, key=KEY)
     assert server.receive(message("signalwire.connect", {"authentication": authentication}), 0) is None
     [answer] = sent(server)
     assert answer["error"]["code"] == UNAUTHORIZED

@@ -240,7 +240,7 @@ class Call:
         except RelayError as error:
             if error.code not in GONE:
                 raise
-            logger.warning("call %s is gone: %s did nothing", self.call_id, method)
+            logger.warning("call %.64r is gone: %s did nothing", self.call_id, method)
             return {}
 
     def deliver(self, event: Event) -> None:

@@ -142,14 +142,16 @@ class RelayClient:
         return await self._session.execute(method, params)
 
     async def receive(self, contexts: Sequence[str]) -> None:
-        """Ask for the calls of further contexts."""
+        """Ask for the calls of further contexts, also when the connection is opened again."""
         if contexts:
             await self.execute("signalwire.receive", {"contexts": list(contexts)})
+            self.contexts = list(dict.fromkeys([*self.contexts, *contexts]))
 
     async def unreceive(self, contexts: Sequence[str]) -> None:
         """Ask for no more calls of some contexts."""
         if contexts:
             await self.execute("signalwire.unreceive", {"contexts": list(contexts)})
+            self.contexts = [context for context in self.contexts if context not in contexts]
 
     async def ping(self) -> None:
         """Ask whether the server lives; RelayError when it does not answer. It happens every 30 s anyway."""
@@ -209,10 +211,10 @@ class RelayClient:
         if event.call_id in self._calls:  # told again after the connection was lost
             return
         if len(self._calls) >= self._max_active_calls:
-            logger.error("%d calls are active: call %s is dropped", len(self._calls), event.call_id)
+            logger.error("%d calls are active: call %.64r is dropped", len(self._calls), event.call_id)
             return
         if self._on_call is None:
-            logger.warning("call %s came in, and no on_call handler is registered", event.call_id)
+            logger.warning("call %.64r came in, and no on_call handler is registered", event.call_id)
             return
         call = self._calls[event.call_id] = Call.received(self.execute, self._tasks, event)
         self._tasks.call(self._on_call, call, "the on_call handler")

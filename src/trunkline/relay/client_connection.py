@@ -186,7 +186,7 @@ class ClientConnection:
                 if disconnect.restart:
                     self.protocol = self.authorization_state = ""
                 return disconnect
-        raise InvalidMessageError(METHOD_NOT_FOUND, f"unknown method {parsed.method[:64]}", parsed.id)
+        raise InvalidMessageError(METHOD_NOT_FOUND, f"unknown method {parsed.method[:64]!r}", parsed.id)
 
     def _told(self, event: Event) -> Event | None:
         if event.event_type != AUTHORIZATION_STATE:

@@ -182,7 +182,9 @@ class ServerConnection:
             case Receive() | Unreceive():
                 self._change_contexts(command)
             case Unknown():
-                self._outgoing.append(failure(id, METHOD_NOT_FOUND, f"unknown method {command.method[:64]}"))
+                self._outgoing.append(
+                    failure(id, METHOD_NOT_FOUND, f"unknown method {command.method[:64]!r}")
+                )
             case _:
                 self._unanswered[id] = command
         return command
@@ -229,12 +231,9 @@ class ServerConnection:
     def _authorizes(self, project: str, token: str) -> bool:
         if callable(self._credentials):
             return bool(self._credentials(project, token))
-        expected = self._credentials.get(project)
-        # An unknown project costs the same comparison.
-        same = hmac.compare_digest(
-            (secrets.token_hex(16) if expected is None else expected).encode(), token.encode()
-        )
-        return same and expected is not None
+        # An unknown project, and one whose token is empty, cost a comparison that fails.
+        expected = self._credentials.get(project) or secrets.token_hex(16)
+        return hmac.compare_digest(expected.encode(), token.encode())
 
     def _authorization_state(self, project: str, protocol: str) -> str:
         told = f"{len(project)}:{project}{protocol}".encode()
