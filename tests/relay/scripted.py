@@ -53,6 +53,7 @@ class Exchange:
         self.commands: list[Command] = []
         self.refusals: dict[type[Command], tuple[int, str]] = {}
         self.silent = False  # take commands, and answer none
+        self.closes_at_once = False
         self.peers: list[Peer] = []
         self.calls: dict[str, CallEvents] = {}
         self.port = 0
@@ -103,6 +104,8 @@ class Exchange:
         await socket.prepare(request)
         peer = Peer(socket)
         self.peers.append(peer)
+        if self.closes_at_once:
+            return socket
         async for message in socket:
             command = peer.connection.receive(message.data, time.time())
             await peer.flush()

@@ -184,6 +184,36 @@ def test_a_stream_of_a_call_that_has_gone(in_a_call: Callable[[Script], None], c
     in_a_call(script)
 
 
+def test_a_stream_that_finishes_before_it_is_refused(in_a_call: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: Any, call: Any) -> None:
+        completed: list[Any] = []
+        serving.silent = True
+        starting = asyncio.create_task(call.stream(URL, control_id="s1", on_completed=completed.append))
+        await serving.until(2)
+        [command] = serving.peer.connection.unanswered
+        assert isinstance(command, Stream)
+        events = serving.calls["call-1"]
+        events.open_stream(command.request)
+        serving.peer.connection.send_event(events.finished("s1", 0.0))
+        serving.peer.connection.refuse(command, 410, "gone")
+        await serving.peer.flush()
+        event = await (await starting).wait()
+        assert (event.event_type, completed) == ("calling.call.stream", [event])
+
+    in_a_call(script)
+
+
+def test_no_stream_is_asked_of_a_call_that_has_ended(in_a_call: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: Any, call: Any) -> None:
+        await call.hangup()
+        await call.wait_for_ended()
+        action = await call.stream(URL)
+        assert (action.is_done, (await action.wait()).event_type) == (True, "")
+        assert of_type(serving, Stream) == []
+
+    in_a_call(script)
+
+
 def test_an_unknown_method(in_a_call: Callable[[Script], None], library: Any) -> None:
     async def script(serving: Exchange, client: Any, call: Any) -> None:
         with pytest.raises(library.RelayError, match=r"unknown method 'calling\.play'") as raised:

@@ -11,8 +11,9 @@ import pytest
 from tests.net.virtual_time import run_in_virtual_time
 from tests.relay.scripted import DEVICE, PROJECT, TOKEN, Exchange, exchange
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
-from trunkline.relay import Call, Connect, RelayClient, RelayError
+from trunkline.relay import Call, Connect, Event, RelayClient, RelayError
 
+GUARD_S = 1000  # of virtual time: a hang becomes a failure at once
 URL = "wss://example.com/"
 Script = Callable[[Exchange, RelayClient], Awaitable[None]]
 
@@ -22,7 +23,7 @@ def with_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     """Run a script against an exchange and a client that is not connected yet, in virtual time."""
 
     async def scripted(script: Script) -> None:
-        async with exchange(tmp_path, monkeypatch) as serving:
+        async with asyncio.timeout(GUARD_S), exchange(tmp_path, monkeypatch) as serving:
             client = RelayClient(project=PROJECT, token=TOKEN, host=serving.host, contexts=["office"])
             try:
                 await script(serving, client)
@@ -155,6 +156,56 @@ def test_a_silent_server_is_given_up(with_exchange: Callable[[Script], None]) ->
         assert raised.value.code == -1
         assert now_s() - began == pytest.approx(10, abs=0.1)
         await serving.until_connected(2)
+
+    with_exchange(script)
+
+
+def test_a_wait_that_was_given_up_spoils_nothing(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        action = await call.stream(URL)
+        for wait in (action.wait, call.wait_for_ended):
+            with pytest.raises(TimeoutError):
+                await wait(timeout=5)
+        await call.hangup()
+        assert (await action.wait()).params["state"] == "finished"
+        assert (await call.wait_for_ended()).params["call_state"] == "ended"
+
+    with_exchange(script)
+
+
+def test_a_call_that_ends_before_its_stream_ends_that_too(with_exchange: Callable[[Script], None]) -> None:
+    """No server should do it; the SDK's wait would hang."""
+
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        completed: list[Event] = []
+        action = await call.stream(URL, on_completed=completed.append)
+        params = {"call_id": "call-1", "call_state": "ended"}
+        await serving.peer.tell(Event(event_type="calling.call.state", params=params))
+        event = await action.wait()
+        assert (event.event_type, completed) == ("", [event])
+
+    with_exchange(script)
+
+
+def test_a_server_that_closes_at_once_is_tried_again(with_exchange: Callable[[Script], None]) -> None:
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        serving.closes_at_once = True
+        began = now_s()
+        with pytest.raises(RelayError, match=r"signalwire\.connect was (not sent|answered)") as raised:
+            await client.connect()
+        assert raised.value.code == -1
+        assert now_s() - began < 1
+        running = asyncio.create_task(client._run())
+        await asyncio.sleep(60)  # credentials that are refused would have ended it after 3 s
+        serving.closes_at_once = False
+        await serving.until_connected()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert len(serving.peers) >= 6
 
     with_exchange(script)
 

@@ -74,7 +74,7 @@ class Session:
                 if first is not None and not first.done():
                     first.set_exception(error)
                     return
-                rejections += isinstance(error, RelayError)
+                rejections += isinstance(error, RelayError) and error.code != -1  # which is a lost connection
                 hopeless = isinstance(error, LocalProtocolError) or rejections >= REJECTIONS_MAX
                 if hopeless and not self._authenticated_once:
                     raise
