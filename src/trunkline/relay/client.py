@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.extras import needs_extra
-from trunkline.relay.call import Call, Tasks
+from trunkline.relay.call import Call, Tasks, outcome
 from trunkline.relay.client_connection import Happening
 from trunkline.relay.events import CallDialEvent, CallReceiveEvent, CallStateEvent, Event
 from trunkline.relay.jsonrpc import RelayError
@@ -176,7 +176,7 @@ class RelayClient:
         params: dict[str, Any] = {"tag": tag, "devices": devices}
         if max_duration:
             params["max_duration"] = max_duration
-        answered = self._dials[tag] = asyncio.get_running_loop().create_future()
+        answered = self._dials[tag] = outcome()
         timeout_s = DIAL_TIMEOUT_S if dial_timeout is None else dial_timeout
         try:
             await self.execute("calling.dial", params)
@@ -184,7 +184,6 @@ class RelayClient:
         except TimeoutError:
             raise RelayError(-1, f"the dial was not answered within {timeout_s:g} s") from None
         finally:
-            answered.cancel()
             del self._dials[tag]
 
     async def _run(self) -> None:
