@@ -1,4 +1,4 @@
-"""RelayClient when things go wrong: lost connections, silent servers, new sessions; and its secrets."""
+"""RelayClient when things go wrong: lost connections, silent servers, servers that do not resume."""
 
 import asyncio
 import gc
@@ -116,7 +116,7 @@ def test_a_dial_under_way_fails_with_the_connection(with_exchange: Callable[[Scr
     with_exchange(script)
 
 
-def test_a_new_session_loses_the_calls_of_the_old(with_exchange: Callable[[Script], None]) -> None:
+def test_a_server_that_does_not_resume_loses_the_calls(with_exchange: Callable[[Script], None]) -> None:
     async def script(serving: Exchange, client: RelayClient) -> None:
         await client.connect()
         call = await call_in(serving, client)
@@ -126,7 +126,7 @@ def test_a_new_session_loses_the_calls_of_the_old(with_exchange: Callable[[Scrip
         await serving.peer.flush()
         await serving.peer.socket.close()
         for wait in (action.wait(), call.wait_for_ended(), waiting):
-            with pytest.raises(RelayError, match="began a new session"):
+            with pytest.raises(RelayError, match="did not resume"):
                 await wait
         assert not action.completed
         assert [c.resumed for c in serving.commands if isinstance(c, Connect)] == [False, False]

@@ -208,7 +208,7 @@ def test_the_connect_of_the_typescript_sdk() -> None:
 
 
 @pytest.mark.parametrize("what", ["as given", "other state", "other protocol", "other project", "no state"])
-def test_a_session_is_resumed_only_by_whom_it_was_given_to(what: str) -> None:
+def test_a_protocol_is_resumed_only_by_whom_it_was_given_to(what: str) -> None:
     credentials = {"p1": "token-1", "p2": "token-2"}
     first = ServerConnection(credentials, key=KEY)
     first.receive(message("signalwire.connect", {"authentication": {"project": "p1", "token": "token-1"}}), 0)

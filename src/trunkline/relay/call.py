@@ -76,7 +76,7 @@ class StreamAction:
         """Wait until the stream has finished; returns the event that said so.
 
         When the call has gone, it is an event without a type. Raises TimeoutError after `timeout` seconds,
-        which the stream survives, and RelayError when the client disconnects or its session is lost.
+        which the stream survives, and RelayError when the client disconnects or cannot resume.
         """
         return await asyncio.wait_for(asyncio.shield(self._done), timeout)
 

@@ -17,7 +17,7 @@ from trunkline.relay.events import CallDialEvent, CallReceiveEvent, CallStateEve
 from trunkline.relay.jsonrpc import RelayError
 
 with needs_extra("server"):
-    from trunkline.relay.session import Session
+    from trunkline.relay.reconnecting import ReconnectingLink
 
 __all__ = ["RelayClient"]
 
@@ -70,7 +70,7 @@ class RelayClient:
         self._dials: dict[str, asyncio.Future[Call]] = {}
         self._tasks = Tasks()
         self._staying: asyncio.Task[None] | None = None
-        self._session = Session(
+        self._link = ReconnectingLink(
             f"wss://{self.host}",
             lambda connection: connection.connect(
                 project=self.project, token=self.token, jwt_token=self.jwt_token, contexts=self.contexts
@@ -82,8 +82,8 @@ class RelayClient:
 
     @property
     def relay_protocol(self) -> str:
-        """What the server calls the session, "" before the first connection."""
-        return self._session.protocol
+        """The name by which the server lets us resume, "" before the first connection."""
+        return self._link.protocol
 
     def on_call(self, handler: CallHandler) -> CallHandler:
         """Register the coroutine function that is called with each Call that comes in (a decorator)."""
@@ -107,7 +107,7 @@ class RelayClient:
         if self._staying is not None:
             raise LocalProtocolError("the client is connected already")
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._staying = asyncio.create_task(self._session.stay_connected(first))
+        self._staying = asyncio.create_task(self._link.stay_connected(first))
         try:
             await first
         except BaseException:
@@ -139,7 +139,7 @@ class RelayClient:
         """
         if self._staying is None:
             raise RelayError(-1, f"the client is not connected: {method} was not sent")
-        return await self._session.execute(method, params)
+        return await self._link.execute(method, params)
 
     async def receive(self, contexts: Sequence[str]) -> None:
         """Ask for the calls of further contexts, also when the connection is opened again."""
@@ -189,7 +189,7 @@ class RelayClient:
     async def _run(self) -> None:
         if self._staying is not None:
             raise LocalProtocolError("the client is connected already")
-        staying = self._staying = asyncio.create_task(self._session.stay_connected(None))
+        staying = self._staying = asyncio.create_task(self._link.stay_connected(None))
         try:
             await asyncio.wait({staying})
         finally:
@@ -265,7 +265,7 @@ class RelayClient:
                 answered.set_exception(error)
 
     def _lost(self, error: RelayError) -> None:
-        """The session has gone: nothing more will be told of its calls."""
+        """Nothing more will be told of the calls that there were."""
         self._interrupted(error)
         while self._calls:
             self._calls.popitem()[1].lose(error)
