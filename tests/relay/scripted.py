@@ -32,9 +32,9 @@ DEVICE = {"type": "phone", "params": {"from_number": "+15550100", "to_number": "
 class Peer:
     """One connected client."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, credentials: dict[str, str]) -> None:
         self.socket = socket
-        self.connection = ServerConnection({PROJECT: TOKEN}, key=KEY)
+        self.connection = ServerConnection(credentials, key=KEY)
 
     async def flush(self) -> None:
         for message in self.connection.messages_to_send():
@@ -54,6 +54,7 @@ class Exchange:
         self.refusals: dict[type[Command], tuple[int, str]] = {}
         self.silent = False  # take commands, and answer none
         self.closes_at_once = False
+        self.credentials = {PROJECT: TOKEN}
         self.peers: list[Peer] = []
         self.calls: dict[str, CallEvents] = {}
         self.port = 0
@@ -102,7 +103,7 @@ class Exchange:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES_MAX)
         await socket.prepare(request)
-        peer = Peer(socket)
+        peer = Peer(socket, self.credentials)
         self.peers.append(peer)
         if self.closes_at_once:
             return socket

@@ -231,7 +231,7 @@ def test_anything_else_is_a_refusal(answer: dict[str, object], code: int) -> Non
     assert wire.client.receive(json.dumps({"jsonrpc": "2.0", "id": request_id, **answer})) is None
 
 
-def test_a_disconnect_with_restart_forgets_the_session() -> None:
+def test_what_is_disconnected_with_restart_is_not_resumed() -> None:
     wire = Wire()
     wire.connect()
     wire.settle()

@@ -9,7 +9,7 @@ from uuid import uuid4
 from trunkline.relay.events import CallReceiveEvent, CallStateEvent, Event
 from trunkline.relay.jsonrpc import RelayError
 
-__all__ = ["Call", "StreamAction"]
+__all__ = ["Call", "StreamAction", "Tasks", "outcome"]
 
 logger: Final = logging.getLogger("trunkline.relay")
 
@@ -56,7 +56,7 @@ class StreamAction:
         self.control_id = control_id
         self.result: Event | None = None
         self._on_completed = on_completed
-        self._done = _outcome()
+        self._done: asyncio.Future[Event] = outcome()
 
     @property
     def is_done(self) -> bool:
@@ -76,7 +76,7 @@ class StreamAction:
         """Wait until the stream has finished; returns the event that said so.
 
         When the call has gone, it is an event without a type. Raises TimeoutError after `timeout` seconds,
-        which the stream survives, and RelayError when the client disconnects or its session is lost.
+        which the stream survives, and RelayError when the client disconnects or cannot resume.
         """
         return await asyncio.wait_for(asyncio.shield(self._done), timeout)
 
@@ -127,7 +127,7 @@ class Call:
         self._actions: dict[str, StreamAction] = {}
         self._listeners: dict[str, list[EventHandler]] = {}
         self._waits: set[asyncio.Future[Event]] = set()
-        self._ended = _outcome()
+        self._ended: asyncio.Future[Event] = outcome()
 
     @classmethod
     def received(cls, execute: Execute, tasks: Tasks, event: CallReceiveEvent) -> "Call":
@@ -215,7 +215,7 @@ class Call:
         timeout: float | None = None,  # noqa: ASYNC109  # the SDK's signature
     ) -> Event:
         """Wait for the next event of a type that `predicate` takes; errors as in `StreamAction.wait`."""
-        found = _outcome()
+        found: asyncio.Future[Event] = outcome()
 
         def look(event: Event) -> None:
             if not found.done() and (predicate is None or predicate(event)):
@@ -272,8 +272,8 @@ class Call:
             self._actions.popitem()[1].complete(Event(event_type="", params={}))
 
 
-def _outcome() -> "asyncio.Future[Event]":
+def outcome() -> "asyncio.Future[Any]":
     """Make a future whose exception nobody need look at."""
-    future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future

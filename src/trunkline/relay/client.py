@@ -11,13 +11,13 @@ from uuid import uuid4
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.extras import needs_extra
-from trunkline.relay.call import Call, Tasks
+from trunkline.relay.call import Call, Tasks, outcome
 from trunkline.relay.client_connection import Happening
 from trunkline.relay.events import CallDialEvent, CallReceiveEvent, CallStateEvent, Event
 from trunkline.relay.jsonrpc import RelayError
 
 with needs_extra("server"):
-    from trunkline.relay.session import Session
+    from trunkline.relay.reconnecting import ReconnectingLink
 
 __all__ = ["RelayClient"]
 
@@ -70,7 +70,7 @@ class RelayClient:
         self._dials: dict[str, asyncio.Future[Call]] = {}
         self._tasks = Tasks()
         self._staying: asyncio.Task[None] | None = None
-        self._session = Session(
+        self._link = ReconnectingLink(
             f"wss://{self.host}",
             lambda connection: connection.connect(
                 project=self.project, token=self.token, jwt_token=self.jwt_token, contexts=self.contexts
@@ -82,8 +82,8 @@ class RelayClient:
 
     @property
     def relay_protocol(self) -> str:
-        """What the server calls the session, "" before the first connection."""
-        return self._session.protocol
+        """The name by which the server lets us resume, "" before the first connection."""
+        return self._link.protocol
 
     def on_call(self, handler: CallHandler) -> CallHandler:
         """Register the coroutine function that is called with each Call that comes in (a decorator)."""
@@ -107,7 +107,7 @@ class RelayClient:
         if self._staying is not None:
             raise LocalProtocolError("the client is connected already")
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._staying = asyncio.create_task(self._session.stay_connected(first))
+        self._staying = asyncio.create_task(self._link.stay_connected(first))
         try:
             await first
         except BaseException:
@@ -139,7 +139,7 @@ class RelayClient:
         """
         if self._staying is None:
             raise RelayError(-1, f"the client is not connected: {method} was not sent")
-        return await self._session.execute(method, params)
+        return await self._link.execute(method, params)
 
     async def receive(self, contexts: Sequence[str]) -> None:
         """Ask for the calls of further contexts, also when the connection is opened again."""
@@ -176,7 +176,7 @@ class RelayClient:
         params: dict[str, Any] = {"tag": tag, "devices": devices}
         if max_duration:
             params["max_duration"] = max_duration
-        answered = self._dials[tag] = asyncio.get_running_loop().create_future()
+        answered = self._dials[tag] = outcome()
         timeout_s = DIAL_TIMEOUT_S if dial_timeout is None else dial_timeout
         try:
             await self.execute("calling.dial", params)
@@ -184,13 +184,12 @@ class RelayClient:
         except TimeoutError:
             raise RelayError(-1, f"the dial was not answered within {timeout_s:g} s") from None
         finally:
-            answered.cancel()
             del self._dials[tag]
 
     async def _run(self) -> None:
         if self._staying is not None:
             raise LocalProtocolError("the client is connected already")
-        staying = self._staying = asyncio.create_task(self._session.stay_connected(None))
+        staying = self._staying = asyncio.create_task(self._link.stay_connected(None))
         try:
             await asyncio.wait({staying})
         finally:
@@ -266,7 +265,7 @@ class RelayClient:
                 answered.set_exception(error)
 
     def _lost(self, error: RelayError) -> None:
-        """The session has gone: nothing more will be told of its calls."""
+        """Nothing more will be told of the calls that there were."""
         self._interrupted(error)
         while self._calls:
             self._calls.popitem()[1].lose(error)

@@ -51,7 +51,7 @@ class Pinged(msgspec.Struct, frozen=True):
 
 
 class Disconnect(msgspec.Struct, frozen=True):
-    """The server is about to close the connection; with `restart` the session cannot be resumed."""
+    """The server is about to close the connection; with `restart` it cannot be resumed."""
 
     restart: bool = False
 

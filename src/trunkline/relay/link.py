@@ -35,12 +35,9 @@ class Link:
         self._told = told
         self._ended = ended
         self._waiting: dict[Id, asyncio.Future[dict[str, Any]]] = {}
-        self._closed = False
 
     async def ask(self, request_id: Id, method: str) -> dict[str, Any]:
         """Send the request that the connection has just written, and wait for its answer."""
-        if self._closed:
-            raise RelayError(-1, f"the connection is closed: {method} was not sent")
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
         logger.debug("-> %s %s", method, request_id)
@@ -68,7 +65,6 @@ class Link:
                     return
                 await self._receive(message.data)
         finally:
-            self._closed = True
             self._ended()
             for request_id, answer in self._waiting.items():
                 method = self.connection.pending.get(request_id, "a command")

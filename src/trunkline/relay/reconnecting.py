@@ -1,4 +1,4 @@
-"""Session: a client's connection that is opened again, with back-off, whenever it is lost."""
+"""ReconnectingLink: a client's connection that is opened again, with back-off, whenever it is lost."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from trunkline.relay.client_connection import ClientConnection, Happening
 from trunkline.relay.jsonrpc import MESSAGE_BYTES_MAX, RelayError
 from trunkline.relay.link import Link
 
-__all__ = ["Session"]
+__all__ = ["ReconnectingLink"]
 
 logger: Final = logging.getLogger("trunkline.relay")
 
@@ -29,7 +29,7 @@ REJECTIONS_MAX: Final = 3  # of credentials that have never been right
 CA_FILE: Final = "SIGNALWIRE_RELAY_CA_FILE"
 
 
-class Session:
+class ReconnectingLink:
     """Stay connected to `url`.
 
     `connect` writes the request that authenticates a new connection. `told` gets what the server says of its
@@ -124,7 +124,7 @@ class Session:
         self._delay_s = RECONNECT_MIN_S
         before, self.protocol = self.protocol, link.connection.protocol
         if before and before != self.protocol:
-            self._lost(RelayError(-1, "the server began a new session: the calls of the old one are lost"))
+            self._lost(RelayError(-1, "the server did not resume: the calls from before are lost"))
         self._link = link
         self._ready.set()
         logger.info("connected to %s", self._url)
