@@ -133,7 +133,7 @@ def test_sounds_are_played_one_after_the_other_in_place_of_the_rest() -> None:
                 await call.play(PcmSource(pcm))
                 return now_ms()
 
-            ends = await asyncio.gather(play(SAID), play(SAID[:1000]))
+            ends = list(await asyncio.gather(play(SAID), play(SAID[:1000])))
             cut_short = asyncio.create_task(play(SAID))
             await asyncio.sleep(0.2)
             await call.hangup()
