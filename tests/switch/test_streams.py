@@ -1,6 +1,7 @@
 """Streams beside one another: one that fails, is slow or is stopped, and the hang-up of them all."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -201,6 +202,26 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_takes_nothing() -> None:
             # What had been given to the system came; what had not is not kept for it.
             assert (len(messages) < stream.messages_sent, close_code) == (True, 1006)
             assert '"stop"' not in messages[-1]
+
+    run_in_virtual_time(main())
+
+
+def test_a_hang_up_does_not_wait_for_an_endpoint_that_goes_on_talking() -> None:
+    async def chatter(socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await socket.send_str("{}")
+                await asyncio.sleep(0.5)
+
+    async def main() -> None:
+        async with endpoint(chatter) as url, switch() as made:
+            call = await answered(made)
+            action = await call.stream(url)
+            await asyncio.sleep(1)
+            began_ms = now_ms()
+            await call.hangup()
+            assert now_ms() - began_ms < 4000
+            assert "1006" in str(call.streams[action.control_id].error)
 
     run_in_virtual_time(main())
 
