@@ -45,7 +45,7 @@ ctest: $(VENV)/dev
 pytest: build
 	.ci/packages optional sox ffmpeg libopus0 opus-tools \
 		gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 check: build
 	ruff check

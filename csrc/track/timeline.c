@@ -5,6 +5,8 @@
 
 #define TOLERANCE_MS 10 /* carriers round timestamps to milliseconds, some to packets */
 
+#define REMEMBERED 64 /* numbers, before the last one */
+
 /* 550 years: keeps ms x Hz and samples x 1000, and their difference, within an int64. */
 #define MAX_SINCE_ANCHOR_MS ((int64_t)1 << 44)
 
@@ -204,15 +206,34 @@ size_t tl_track_duration(const tl_track *track, const tl_track_packet *packet)
 /* Note that this number has come. False when it had before; it lies no further ahead than the last one. */
 static bool note_come(track_order *order, uint64_t behind)
 {
-    const uint64_t bit = behind < 64 ? (uint64_t)1 << behind : 0;
+    const uint64_t bit = behind < REMEMBERED ? (uint64_t)1 << behind : 0;
     const bool is_new = !(order->come & bit);
     order->come |= bit;
     return is_new;
 }
 
+/* Late packets that follow each other, from further back than numbers are remembered, are no late packets: at the third
+ * the sender's numbers and its clock have begun anew, and it is next. */
+static bool begins_anew(tl_track *track, const tl_track_packet *packet)
+{
+    const int64_t sequence = packet->sequence;
+    if (track->n_late_run < 2 || sequence != track->late_next || sequence > track->last_sequence - REMEMBERED
+        || track->order.n_held > 0 || packet->n_bytes == 0)
+        return false;
+    track->last_sequence = sequence - 1;
+    track->order.come = 3; /* the two before it have, and were late */
+    track->n_odd = 0;
+    track->n_unplaced = 0;
+    return true;
+}
+
 static tl_track_status drop_late(tl_track *track, int64_t sequence)
 {
     track->stats.late++;
+    if (sequence != TL_TRACK_NO_SEQUENCE) {
+        track->n_late_run = sequence == track->late_next ? track->n_late_run + 1 : 1;
+        track->late_next = sequence + 1;
+    }
     const int64_t last = track->last_sequence;
     if (sequence == TL_TRACK_NO_SEQUENCE || sequence > last || note_come(&track->order, (uint64_t)(last - sequence)))
         return TL_TRACK_LATE;
@@ -231,12 +252,14 @@ static void go_to_number(tl_track *track, int64_t sequence, int64_t skipped)
 /* Pass a packet on. Late is what was overtaken; a lower number of a later time is numbering begun anew. */
 static tl_track_status pass_on(tl_track *track, const tl_track_packet *packet)
 {
+    track->stats.resyncs += begins_anew(track, packet);
     const bool is_lower = packet->sequence != TL_TRACK_NO_SEQUENCE && packet->sequence <= track->last_sequence;
     if (is_lower && packet->timestamp <= track->packet.timestamp)
         return drop_late(track, packet->sequence);
     const int64_t skipped = count_skipped(track, packet->sequence);
     if (packet->sequence != TL_TRACK_NO_SEQUENCE)
         go_to_number(track, packet->sequence, skipped);
+    track->n_late_run = 0;
     track->stats.played++;
     track->announced = true;
     track->packet = *packet;
@@ -250,6 +273,7 @@ tl_track_status tl_track_begin(tl_track *track, const tl_track_packet *packet)
         return pass_on(track, packet);
     if (track->config.rtp_clock_hz && sequence <= track->last_sequence)
         return drop_late(track, sequence);
+    begins_anew(track, packet);
     const size_t n_samples = tl_track_duration(track, packet);
     const int64_t skipped = count_skipped(track, sequence);
     const int64_t missing = carry_unplaced(track, skipped, packet->n_bytes == 0);
@@ -260,6 +284,7 @@ tl_track_status tl_track_begin(tl_track *track, const tl_track_packet *packet)
         go_to_number(track, sequence, skipped);
     if (late)
         return status;
+    track->n_late_run = 0;
     track->stats.played++;
     track->announced = track->config.announces;
     track->packet = *packet;

@@ -59,6 +59,8 @@ struct tl_track {
     int64_t anchor_ms;
     int64_t n_laid;
     int64_t last_sequence;
+    uint64_t n_late_run; /* late packets one after the other */
+    int64_t late_next;   /* the number that goes on with them */
     int64_t n_unplaced; /* numbers skipped before packets that had no audio, and so no place */
     uint64_t n_filled; /* gaps: concealed, and comfort noise */
     uint64_t n_made;   /* concealed since the last media */

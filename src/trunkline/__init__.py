@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from trunkline import audioop, errors, g711, relay, resample, stream, wav
     from trunkline.errors import (
         BufferTooSmallError,
+        CallEndedError,
         ConcurrentUseError,
         FormatError,
         LibraryMissingError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BufferTooSmallError",
+    "CallEndedError",
     "CodecSpec",
     "ConcurrentUseError",
     "FormatError",

@@ -11,6 +11,7 @@
     |- TargetRefusedError(PermissionError)   a host that may not be connected to
     `- ProtocolError
        |- LocalProtocolError(RuntimeError)   the caller did something out of order
+       |  `- CallEndedError                  to speak on a call that has ended
        `- RemoteProtocolError(ValueError)    the peer did
 
 Messages carry the numbers and their units.
@@ -18,6 +19,7 @@ Messages carry the numbers and their units.
 
 __all__ = [
     "BufferTooSmallError",
+    "CallEndedError",
     "ConcurrentUseError",
     "FormatError",
     "LibraryMissingError",
@@ -98,6 +100,10 @@ class ProtocolError(TrunklineError):
 
 class LocalProtocolError(ProtocolError, RuntimeError):
     """Refuse a call that is out of order on our side, such as media before start."""
+
+
+class CallEndedError(LocalProtocolError):
+    """Tell who speaks on a call that it has ended: a handler of `serve` that lets it through is done."""
 
 
 class RemoteProtocolError(ProtocolError, ValueError):

@@ -46,7 +46,7 @@ METRICS: Final = (
     _Metric("concealed_ms", "concealed_seconds_total", "Audio made up in place of what is missing.", 1000.0),
     _Metric("fec_ms", "fec_seconds_total", "Of that, from copies in later packets.", 1000.0),
     _Metric("discontinuities", "discontinuities_total", "Gaps that were reported and not filled."),
-    _Metric("resyncs", "resyncs_total", "Times that the sender's numbers or clock began anew."),
+    _Metric("resyncs", "resyncs_total", "Times that the sender's clock began anew; in RTP, its numbers."),
     _Metric("media_ms", "media_seconds_total", "Audio of the packets.", 1000.0),
     _Metric("clipped_samples", "clipped_samples_total", "Samples as loud as the codec goes."),
     _Metric("jitter_ms", "jitter_seconds", "Interarrival jitter (RFC 3550 6.4.1).", 1000.0),

@@ -188,16 +188,20 @@ def _vowel(
     glide = np.linspace(0, 1, n_samples)
     pitch = pitch_hz[0] + (pitch_hz[1] - pitch_hz[0]) * glide
     phase = np.cumsum(pitch) * (2 * np.pi / sample_rate)
-    highest_hz = min(HIGHEST_HZ, 0.48 * sample_rate)
-    harmonics = np.arange(1, int(highest_hz / max(pitch_hz)) + 1)[:, None]
-    hz = harmonics * pitch
+    n_harmonics = int(min(HIGHEST_HZ, 0.48 * sample_rate) / max(pitch_hz))
     settle = np.minimum(1, 2.5 * glide)  # the mouth is there before the syllable is half over
-    envelope = np.zeros_like(hz)
+    formants = []
     for k, (width, gain) in enumerate(zip(FORMANT_WIDTH_HZ, FORMANT_GAIN, strict=True)):
         centre = formant_scale * (vowels_hz[0][k] + (vowels_hz[1][k] - vowels_hz[0][k]) * settle)
-        envelope += gain / (1 + ((hz - centre) / width) ** 2)
-    sound: Signal = (envelope * np.sin(harmonics * phase)).sum(axis=0) * _fade(n_samples, 0.2)
-    return sound
+        formants.append((pitch / width, centre / width, gain))
+    sound = np.zeros(n_samples)
+    before, sine, twice_cosine = np.zeros(n_samples), np.sin(phase), 2 * np.cos(phase)
+    for harmonic in range(1, n_harmonics + 1):
+        for step, centre, gain in formants:
+            sound += gain / (1 + (harmonic * step - centre) ** 2) * sine
+        # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x)
+        before, sine = sine, twice_cosine * sine - before
+    return sound * _fade(n_samples, 0.2)
 
 
 def _fricative(n_samples: int, sample_rate: int, rng: np.random.Generator) -> Signal:

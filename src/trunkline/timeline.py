@@ -35,7 +35,7 @@ class TrackStats(msgspec.Struct, frozen=True):
     packets: int  # pushed, whatever became of them
     bytes: int
     late: int  # packets dropped because their time had been laid already; duplicates too
-    duplicates: int  # of these, those whose number had come before
+    duplicates: int  # of these, those whose number had come before, as far as 64 numbers back
     reordered: int  # packets that others had overtaken, and that were in time all the same
     discarded: int  # packets of RTP whose numbers jumped, and that the next one did not confirm
     lost: int  # sequence numbers that were skipped, also when they came late

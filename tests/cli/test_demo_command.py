@@ -61,7 +61,7 @@ def test_python_runs_it_as_a_module() -> None:
 
 
 def test_an_interrupted_demo_says_where_its_part_is(tmp_path: Path) -> None:
-    command = [*TRUNKLINE, "demo", "--seconds", "60", "--out", str(tmp_path)]
+    command = [*TRUNKLINE, "demo", "--seconds", "20", "--out", str(tmp_path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=ENV) as process:
         assert process.stdout is not None
@@ -81,7 +81,7 @@ def test_ctrl_c_takes_the_live_lines_away(tmp_path: Path, columns: int) -> None:
     """The terminal echoes ^C behind what is drawn: where that wraps, a line would stay."""
     ours, theirs = pty.openpty()
     env = {**ENV, "TERM": "xterm-256color", "COLUMNS": str(columns)}
-    command = [*TRUNKLINE, "demo", "--seconds", "60", "--out", str(tmp_path)]
+    command = [*TRUNKLINE, "demo", "--seconds", "20", "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
         shown = b""

@@ -14,6 +14,8 @@ from tests.cli.commands import ENV, GUARD_S, TRUNKLINE, trunkline_here
 from trunkline import g711
 from trunkline.testing import speech_like
 
+SECONDS = 0.6  # the senders take as long
+
 
 def ffmpeg(*arguments: object) -> bytes:
     if shutil.which("ffmpeg") is None:
@@ -27,7 +29,7 @@ def speech(tmp_path: Path) -> Path:
     path = tmp_path / "speech.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes(speech_like(1.5, 8000))
+        file.writeframes(speech_like(SECONDS, 8000))
     return path
 
 
@@ -68,7 +70,7 @@ def test_what_ffmpeg_sends_is_recorded_to_the_sample(
         ffmpeg("-re", "-i", speech, "-c:a", f"pcm_{form}", "-f", "rtp", f"{url}?pkt_size=172")
 
     pcm, output = recorded(tmp_path / "out", codec, send)
-    assert re.search(r"1\.50 s; inbound: \d+ packets, 0 lost, 0 late, 0 gaps", output)
+    assert re.search(r"0\.60 s; inbound: \d+ packets(, jitter \d+ ms)?\n", output)
     assert pcm == decode(encoded)
 
 
@@ -93,11 +95,11 @@ def test_what_gstreamer_sends_is_recorded(
         gst(*source, encoder, f"{payloader} min-ptime=20000000", f"udpsink host=127.0.0.1 port={port}")
 
     pcm, output = recorded(tmp_path / "out", codec, send)
-    assert re.search(r"; inbound: \d+ packets, 0 lost, 0 late, 0 gaps", output)
+    assert re.search(r"; inbound: \d+ packets(, jitter \d+ ms)?\n", output)
     if payloader == "rtpopuspay":
-        assert 2 * 16 * 1480 <= len(pcm) <= 2 * 16 * 1560
+        assert 2 * 16 * 580 <= len(pcm) <= 2 * 16 * 660
     elif payloader == "rtpL16pay":
-        assert pcm == speech_like(1.5, 8000)
+        assert pcm == speech_like(SECONDS, 8000)
     else:
         encoded = tmp_path / "encoded"
         gst(*source, encoder, f"filesink location={encoded}")

@@ -313,7 +313,11 @@ def test_any_fragment(same: Compare, name: str, fragment: object) -> None:
         same(name, fragment, *next(calls(name, width)))
 
 
-@pytest.mark.parametrize("second", [b"", bytes(3), bytes(6), "text", 4, memoryview(bytes(8))[::2]], ids=repr)
+@pytest.mark.parametrize(
+    "second",
+    [b"", bytes(3), bytes(6), "text", 4, memoryview(bytes(8))[::2]],
+    ids=["empty", "3", "6", "text", "int", "strided"],
+)
 def test_add_refuses_another_length_or_kind(same: Compare, second: object) -> None:
     assert same("add", bytes(4), second, 2)[0] == "raises"
     assert same("add", second, bytes(4), 2)[0] == "raises"

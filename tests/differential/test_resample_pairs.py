@@ -107,9 +107,9 @@ def test_a_long_push_is_many_short_ones() -> None:
         assert cut(pcm, resampler, [997]) == stream(pcm, resampler).tobytes()
 
 
-def test_a_thousand_random_pairs() -> None:
+def test_random_pairs() -> None:
     random = Random(3)
-    for _ in range(1000):
+    for _ in range(300):
         in_rate, out_rate = random.randint(4000, 192_000), random.randint(4000, 192_000)
         quality = random.choice(["fast", "voice"])
         n_samples = random.choice([0, 1, 2, random.randint(3, 300)])

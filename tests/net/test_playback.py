@@ -10,10 +10,21 @@ import pytest
 from tests.net.endpoints import connect, pcm_of, send
 from tests.net.virtual_time import run_in_virtual_time
 from trunkline import g711
-from trunkline.errors import FormatError, LocalProtocolError
+from trunkline.errors import CallEndedError, ConcurrentUseError, FormatError, LocalProtocolError
 from trunkline.net import Call, serve
 from trunkline.net.call import CloseCode
-from trunkline.stream import Cleared, Dtmf, Event, Frame, Mark, Playout, Stop, StreamReceiver, StreamSender
+from trunkline.stream import (
+    Cleared,
+    Dtmf,
+    Event,
+    Frame,
+    Mark,
+    Playout,
+    Start,
+    Stop,
+    StreamReceiver,
+    StreamSender,
+)
 from trunkline.testing import speech_like
 
 Handler = Callable[[Call], Awaitable[None]]
@@ -43,6 +54,7 @@ class Platform:
                         await self._send_back(self._queue.get_nowait())
                 else:
                     self._queue.put_nowait(event)
+        self.got += self._receiver.close()
         playing.cancel()
 
     async def _play(self) -> None:
@@ -116,6 +128,110 @@ def test_what_was_played_has_been_heard_when_it_says_so() -> None:
     assert pcm_of(platform.heard) == AS_HEARD[: len(pcm_of(platform.heard))]
     assert len(platform.heard) >= 99
     assert Mark("said") in platform.got
+
+
+@pytest.mark.parametrize(("n_samples", "options"), [(840, {}), (1, {}), (2521, {"sample_rate": 24_000})])
+def test_what_fills_no_packet_is_waited_for(n_samples: int, options: dict[str, int]) -> None:
+    lasted_s = 0.0
+
+    async def handler(call: Call) -> None:
+        nonlocal lasted_s
+        began_s = asyncio.get_running_loop().time()
+        await call.play(bytes(2 * n_samples))
+        await call.wait_played()
+        lasted_s = asyncio.get_running_loop().time() - began_s
+
+    platform = run_in_virtual_time(call(handler, nothing, **options))
+    duration_s = n_samples / options.get("sample_rate", 8000)
+    assert lasted_s == pytest.approx(duration_s, abs=0.005)
+    n_heard = len(pcm_of(platform.got)) // 2
+    assert duration_s * 8000 <= n_heard <= duration_s * 8000 + 30  # the filter's delay
+
+
+@pytest.mark.parametrize("max_queued_s", [0.0, 0.01])
+def test_a_small_limit_lets_pieces_of_packets_in(max_queued_s: float) -> None:
+    async def handler(call: Call) -> None:
+        await call.play(bytes(1680))
+        for _ in range(20):
+            await call.play(bytes(240))
+        await call.wait_played()
+
+    platform = run_in_virtual_time(call(handler, nothing, max_queued_s=max_queued_s))
+    assert len(pcm_of(platform.got)) == 1680 + 20 * 240
+
+
+@pytest.mark.parametrize("options", [{}, {"sample_rate": 16_000}, {"frame_ms": 30}])
+@pytest.mark.parametrize("stops", [True, False])
+def test_an_echo_of_a_call_that_ends_within_a_packet_ends_quietly(
+    options: dict[str, int], stops: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Event] = []
+
+    async def echo(call: Call) -> None:
+        async for event in call:
+            events.append(event)
+            if isinstance(event, Frame):
+                await call.play(event)
+                call.mark("m")
+                call.clear()
+        with pytest.raises(CallEndedError, match="play on a call that has ended"):
+            await call.play(bytes(320))
+        with pytest.raises(CallEndedError):
+            call.clear()
+
+    async def speak(platform: Platform) -> None:
+        await send(platform.socket, platform.sender.media(SPEECH[:3200]) + platform.sender.media(bytes(100)))
+        await send(platform.socket, platform.sender.flush())
+        if stops:
+            await send(platform.socket, platform.sender.stop())
+        else:
+            await platform.socket.close()
+
+    run_in_virtual_time(call(echo, speak, **options))
+    assert isinstance(events[-1], Stop) is stops
+    assert not caplog.records
+
+
+def test_a_speaker_beside_a_reader_ends_with_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    codes: list[int | None] = []
+
+    async def handler(call: Call) -> None:
+        async def speak() -> None:
+            while True:
+                await call.play(SPEECH)
+
+        async def read() -> None:
+            async for _ in call:
+                pass
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(speak())
+            tasks.create_task(read())
+
+    async def hang_up(platform: Platform) -> None:
+        await asyncio.sleep(1)
+        await send(platform.socket, platform.sender.stop())
+
+    async def main() -> None:
+        codes.append((await call(handler, hang_up, max_queued_s=0.5)).socket.close_code)
+
+    run_in_virtual_time(main())
+    assert codes == [1000]
+    assert not caplog.records
+
+
+def test_two_tasks_do_not_iterate_over_one_call() -> None:
+    async def handler(call: Call) -> None:
+        first = asyncio.create_task(anext(call))
+        await asyncio.sleep(0)
+        assert isinstance(await first, Start)
+        first = asyncio.create_task(anext(call))
+        await asyncio.sleep(0)
+        with pytest.raises(ConcurrentUseError, match="two tasks"):
+            await anext(call)
+        first.cancel()
+
+    run_in_virtual_time(call(handler, nothing))
 
 
 def test_barge_in_silences_the_other_end_and_says_how_much_was_heard() -> None:

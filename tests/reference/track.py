@@ -7,7 +7,7 @@ lasts 1,000, so nothing is ever rounded. L16 here is little-endian, as on the me
 import struct
 from array import array
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from math import inf, log10
 from typing import NamedTuple
 
@@ -28,11 +28,9 @@ ULAW = [ulaw_decode_sample(code) for code in range(256)]
 ALAW = [alaw_decode_sample(code) for code in range(256)]
 
 
-class Sample(NamedTuple):
-    channels: tuple[int, ...]
-    at_ticks: int
-    concealed: bool
-    free: bool  # made up, or cross-faded with what was: any value is right
+# Of its channels, its time in ticks, whether it is concealed, and whether it is free: made up, or cross-faded
+# with what was, so that any value is right. (Gaps have millions: a class of their own costs the most time.)
+Sample = tuple[tuple[int, ...], int, bool, bool]
 
 
 class Frame(NamedTuple):
@@ -58,6 +56,8 @@ class Track:
     late: int = 0
     duplicates: int = 0
     come: set[int] = field(default_factory=set)  # numbers, since they began
+    unplaced: int = 0  # numbers skipped before packets that had no audio, and so no place
+    late_run: list[int] = field(default_factory=list)  # numbers of late packets that follow each other
     lost: int = 0
     concealed: int = 0
     filled: int = 0  # of these, gaps and not the ends of frames
@@ -101,19 +101,25 @@ class Track:
     def push(self, payload: bytes, timestamp_ms: int, sequence: int | None) -> list[Frame | Discontinuity]:
         self.packets += 1
         self.payload_bytes += len(payload)
-        skipped = self._count_lost(sequence)
+        self._begin_anew(payload, sequence)
+        counted = skipped = self._count_lost(sequence)
+        if skipped is not None:
+            skipped += self.unplaced
+            self.unplaced = 0 if payload else skipped
         if payload and self._is_late(payload, timestamp_ms, follows=skipped == 0):
             self.late += 1
             if sequence is None:
                 return []
+            self.late_run = [*self.late_run, sequence] if sequence - 1 in self.late_run[-1:] else [sequence]
             if self.last_sequence is None or sequence > self.last_sequence:
                 self.last_sequence = sequence
             else:
                 self.duplicates += sequence in self.come and sequence > self.last_sequence - REMEMBERED
             self.come.add(sequence)
             return []
+        self.late_run = []
         if sequence is not None:
-            if skipped is None:
+            if counted is None:
                 self.come = set()
             self.last_sequence = sequence
             self.come.add(sequence)
@@ -128,6 +134,16 @@ class Track:
         self.odd = b""
         samples, self.line = self.line, []
         return [self._frame(samples)] if samples else []
+
+    def _begin_anew(self, payload: bytes, sequence: int | None) -> None:
+        """Take the third late packet of a row from far back for the next one."""
+        if sequence is None or not payload or len(self.late_run) < 2 or self.late_run[-1] != sequence - 1:
+            return
+        if self.last_sequence is not None and sequence <= self.last_sequence - REMEMBERED:
+            self.last_sequence = sequence - 1
+            self.come = {sequence - 2, sequence - 1}
+            self.unplaced = 0
+            self.odd = b""
 
     def _count_lost(self, sequence: int | None) -> int | None:
         """How many sequence numbers were skipped, None when this is not known to be a later one."""
@@ -184,14 +200,13 @@ class Track:
         within = self.filled + ahead_ticks // SAMPLE_TICKS <= allowed
         return within and ahead_ticks <= MAX_GAP_MS * self.format.sample_rate
 
-    def _lay(self, channels: tuple[int, ...], *, concealed: bool, free: bool) -> None:
-        assert self.end_ticks is not None
-        self.line.append(Sample(channels, self.end_ticks, concealed, free))
-        self.end_ticks += SAMPLE_TICKS
-
     def _conceal(self, n_samples: int, *, free: bool) -> None:
-        for _ in range(n_samples):
-            self._lay((0,) * self.format.channels, concealed=True, free=free)
+        assert self.end_ticks is not None
+        begin, self.end_ticks = self.end_ticks, self.end_ticks + n_samples * SAMPLE_TICKS
+        zeros = (0,) * self.format.channels
+        self.line += zip(
+            repeat(zeros), range(begin, self.end_ticks, SAMPLE_TICKS), repeat(True), repeat(free)
+        )
         self.concealed += n_samples
 
     def _decode(self, payload: bytes) -> None:
@@ -205,8 +220,11 @@ class Track:
             values = [table[code] for code in payload[:whole]]
         self.energy += sum(value * value for value in values)
         self.clipped += sum(abs(value) >= LOUDEST[self.format.codec] for value in values)
+        assert self.end_ticks is not None
         for i in range(0, len(values), self.format.channels):
-            self._lay(tuple(values[i : i + self.format.channels]), concealed=False, free=self.joint > 0)
+            channels = tuple(values[i : i + self.format.channels])
+            self.line.append((channels, self.end_ticks, False, self.joint > 0))
+            self.end_ticks += SAMPLE_TICKS
             self.joint = max(0, self.joint - 1)
             self.decoded += 1
 
@@ -217,10 +235,6 @@ class Track:
 
     def _frame(self, samples: list[Sample]) -> Frame:
         self.n_frames += 1
-        return Frame(
-            array("h", chain.from_iterable(sample.channels for sample in samples)).tobytes(),
-            samples[0].at_ticks / self.format.sample_rate,
-            self.n_frames - 1,
-            any(sample.concealed for sample in samples),
-            tuple(sample.free for sample in samples),
-        )
+        channels, at_ticks, concealed, free = zip(*samples, strict=True)
+        pcm = array("h", chain.from_iterable(channels)).tobytes()
+        return Frame(pcm, at_ticks[0] / self.format.sample_rate, self.n_frames - 1, any(concealed), free)

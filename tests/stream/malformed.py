@@ -102,6 +102,7 @@ MALFORMED: list[Case] = [
     ("base64: URL alphabet", media(payload="AA-_"), PayloadError, "2"),
     ("second start", Platform().start(), RPE, "second start"),
     ("dtmf: two digits", '{"event":"dtmf","dtmf":{"digit":"55"}}', RPE, r"\$\.dtmf\.digit"),
+    ("dtmf: a key and a line", '{"event":"dtmf","dtmf":{"digit":"5\\n"}}', RPE, r"\$\.dtmf\.digit"),
     ("dtmf: no key", '{"event":"dtmf","dtmf":{"digit":"E"}}', RPE, r"\$\.dtmf\.digit"),
     ("dtmf: negative duration", '{"event":"dtmf","dtmf":{"digit":"5","duration":-1}}', RPE, "duration"),
     ("dtmf: no body", '{"event":"dtmf"}', RPE, "dtmf message"),

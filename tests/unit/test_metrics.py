@@ -40,7 +40,7 @@ stats = st.builds(
 
 @given(
     calls=st.dictionaries(
-        st.text(max_size=20), st.dictionaries(st.sampled_from(["inbound", "outbound"]), stats)
+        st.text(max_size=20), st.dictionaries(st.sampled_from(["inbound", "outbound"]), stats), max_size=3
     )
 )
 def test_prometheus_reads_what_was_counted(calls: dict[str, dict[str, TrackStats]]) -> None:

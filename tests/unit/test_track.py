@@ -75,6 +75,32 @@ def test_frames_and_stats_are_those_of_the_reference(data: st.DataObject) -> Non
 
 
 @given(
+    codec=st.sampled_from(["PCMU", "L16"]),
+    runs=st.lists(
+        st.tuples(
+            st.sampled_from([1, 2, 3, 4, 70, 200]),  # packets
+            st.sampled_from([0, 1, 2, 100, 137, 138, 1000]),  # the first one's number
+            st.sampled_from([0, 20, 2000, 2740, 20_000]),  # and time
+            st.sampled_from([160, 161, 0]),
+        ),
+        max_size=8,
+    ),
+)
+def test_numbers_that_begin_anew_are_those_of_the_reference(
+    codec: str, runs: list[tuple[int, int, int, int]]
+) -> None:
+    media_format = MediaFormat(codec, 8000)
+    track, model = Track(media_format), reference.Track(media_format, 160, "inbound")
+    for n_packets, sequence, timestamp_ms, n_bytes in runs:
+        for k in range(n_packets):
+            payload, at_ms = bytes([k]) * n_bytes, timestamp_ms + 20 * k
+            items = track.push(payload, timestamp_ms=at_ms, sequence=sequence + k)
+            assert_equal(items, model.push(payload, at_ms, sequence + k), "inbound")
+            assert track.stats == model.stats
+    assert_equal(track.flush(), model.flush(), "inbound")
+
+
+@given(
     spec=formats(),
     n_bytes=st.integers(0, 4000),
     cuts=st.lists(st.integers(0, 4000), max_size=40),
@@ -100,13 +126,25 @@ def test_any_split_into_payloads_gives_the_same_frames(
     assert track.stats.concealed_ms == track.stats.late == track.stats.resyncs == 0
 
 
+PAYLOAD = bytes(range(160))
+
+
 def describe(item: Frame | Discontinuity) -> object:
     return item if isinstance(item, Discontinuity) else (repr(item), item.sequence, bytes(item))
 
 
-# What each rule of the timeline means, one case each; a packet is 20 ms of PCMU unless said otherwise.
+@pytest.mark.parametrize("output", ["pcm", "encoded"])
+@pytest.mark.parametrize("wait_ms", [0, 60])
+def test_a_sender_that_begins_anew_loses_two_packets(output: str, wait_ms: float) -> None:
+    track, items = Track(MediaFormat("PCMU", 8000), wait_ms=wait_ms, output=output), []
+    for k in range(5000):
+        number = k % 2500
+        items += track.push(PAYLOAD, timestamp_ms=20 * number, sequence=1 + number)
+    assert len(items) == 5000 - 2
+    assert (track.stats.late, track.stats.lost, track.stats.resyncs) == (2, 0, 1)
 
-PAYLOAD = bytes(range(160))
+
+# What each rule of the timeline means, one case each; a packet is 20 ms of PCMU unless said otherwise.
 
 
 def test_lost_packet_is_concealed_and_counted() -> None:

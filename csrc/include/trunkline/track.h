@@ -14,7 +14,8 @@
  * whose timestamp is within 10 ms of the next sample to be laid is appended, for carriers round; when sequence
  * numbers were skipped, within 10 ms of where as many packets like it end. Later ones leave a gap, which is
  * concealed, or when it is longer than TL_TRACK_MAX_GAP_MS reported. Earlier ones are late, unless they are the next
- * in sequence: then it was the carrier's clock that stepped back.
+ * in sequence: then it was the carrier's clock that stepped back; or the third in a row, from more than 64 numbers
+ * back: then its numbers and clock have begun anew.
  *
  * What is missing is concealed, up to 48 kHz, and the first 5 ms behind it are cross-faded with the concealment.
  *

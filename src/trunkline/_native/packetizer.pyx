@@ -7,7 +7,7 @@ from cpython.mem cimport PyMem_Free
 
 from trunkline._native._buffer cimport acquire_s16
 from trunkline._native.cpu cimport selected_isa
-from trunkline._native.frame cimport exact_int
+from trunkline._native.frame cimport Frame, exact_int
 from trunkline._native.opus_encoder cimport Encoder
 from trunkline._native.resample cimport Resampler
 from trunkline._native.track cimport (
@@ -82,11 +82,14 @@ cdef class Packetizer:
 
         `pcm`: native-endian s16, as bytes or as items of format h, interleaved; it is consumed whole,
         and what makes no packet yet is kept. ValueError when it is not a whole number of samples of
-        every channel, TypeError for other buffers, ConcurrentUseError inside another push.
+        every channel, FormatError for a Frame of another rate or channels, TypeError for other buffers,
+        ConcurrentUseError inside another push.
         """
         return self.push_in(pcm)
 
     cdef list push_in(self, object pcm):
+        if type(pcm) is Frame:
+            check_frame(pcm, self.sample_rate, self.channels)
         enter(&self.busy)
         try:
             if self.resampler is not None:
@@ -171,6 +174,14 @@ cdef class Packetizer:
         with nogil:
             n_bytes = tl_packetizer_take(self.packetizer, packet)
         return room[:n_bytes]
+
+
+cdef int check_frame(Frame frame, int sample_rate, int channels) except -1:
+    if frame.sample_rate != sample_rate or frame.channels != channels:
+        raise FormatError(
+            f"frame of {frame.sample_rate} Hz and {frame.channels} channels: takes {sample_rate} Hz and "
+            f"{channels}")
+    return 0
 
 
 cdef Encoder own_encoder(object encoder, object codec, int channels):

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trunkline.cli.output import open_console, printable
+from trunkline.cli.summary import JITTER_MS, lost_percent, summary, two_digits
 from trunkline.net import CallRecording
 
 __all__ = ["RecordingView"]
@@ -20,7 +21,8 @@ TRACK_CELLS = 9  # "outbound "
 SPARE_CELLS = 2  # the terminal's echo of Ctrl-C must not wrap: the lines could not be taken back
 METER_FLOOR_DBFS = -60.0
 REFRESH_HZ = 8
-HEADINGS = ("dBFS", "packets", "lost", "late", "gaps", "seconds")
+HEADINGS = ("dBFS", "packets", "lost", "concealed", "jitter", "seconds")
+DISPENSABLE = "packets"  # where the terminal is too narrow for all
 
 
 class RecordingView:
@@ -84,12 +86,8 @@ class RecordingView:
             self.running.remove(recording)
         self.n_ended += 1
         self.n_failed += recording.error is not None
-        seconds = recording.duration_ms / 1000
-        numbers = ", ".join(
-            f"{track}: {s.packets} packets, {s.lost} lost, {s.late} late, {s.discontinuities} gaps"
-            for track, s in recording.call.stats.items()
-        )
-        self.note(f"ended {_files(recording)}: {seconds:.2f} s; {numbers}")
+        tracks = "".join(f"; {track}: {summary(stats)}" for track, stats in recording.call.stats.items())
+        self.note(f"ended {_files(recording)}: {recording.duration_ms / 1000:.2f} s{tracks}")
         if recording.error is not None:
             what = getattr(recording.error, "strerror", None) or recording.error
             self.note(f"error: {_files(recording)}: {what}", style="red")
@@ -110,25 +108,31 @@ class RecordingView:
     def _table(self) -> Table:
         fit = max(1, (self._console.height - 4) // 2)
         rows = [row for recording in self.running[:fit] for row in _rows(recording)]
-        columns = zip(HEADINGS, *(row.numbers for row in rows), strict=True)
-        numbers_cells = sum(1 + max(map(len, column)) for column in columns)
-        spare = self._console.width - SPARE_CELLS - 1 - TRACK_CELLS - numbers_cells
+        columns = list(zip(HEADINGS, *(row.numbers for row in rows), strict=True))
+        if self._spare_cells(columns) < METER_CELLS[0] + NAME_CELLS[0]:
+            columns = [column for column in columns if column[0] != DISPENSABLE]
+        spare = self._spare_cells(columns)
         meter_cells = _within(METER_CELLS, spare // 3)
         name_cells = _within(NAME_CELLS, spare - meter_cells)
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
         table.add_column("file", no_wrap=True)
         table.add_column("level", no_wrap=True)
-        for heading in HEADINGS:
+        for heading, *_ in columns:
             table.add_column(heading, justify="right", no_wrap=True)
-        for row in rows:
+        for row, *numbers in zip(rows, *(column[1:] for column in columns), strict=True):
             table.add_row(
                 _shorten(row.name, name_cells),
                 Text(f"{row.track[:8]:{TRACK_CELLS}}", "dim") + _meter(row.level_dbfs, meter_cells),
-                *map(_number, HEADINGS, row.numbers),
+                *numbers,
             )
         if len(self.running) > fit:
             table.add_row(f"and {len(self.running) - fit:,} more")
         return table
+
+    def _spare_cells(self, columns: "list[tuple[str | Text, ...]]") -> int:
+        """Count what these leave to the name and the meter."""
+        numbers_cells = sum(1 + max(map(len, column)) for column in columns)
+        return self._console.width - SPARE_CELLS - 1 - TRACK_CELLS - numbers_cells
 
 
 def _files(recording: CallRecording) -> str:
@@ -141,7 +145,7 @@ class _Row(NamedTuple):
     name: str
     track: str
     level_dbfs: float
-    numbers: tuple[str, ...]  # under HEADINGS
+    numbers: tuple[Text, ...]  # under HEADINGS
 
 
 def _rows(recording: CallRecording) -> list[_Row]:
@@ -150,19 +154,19 @@ def _rows(recording: CallRecording) -> list[_Row]:
     for k, (track, stats) in enumerate(recording.call.stats.items()):
         level = levels.get(track, -math.inf)
         numbers = (
-            "" if math.isinf(level) else f"{level:.0f}",
-            f"{stats.packets:,}",
-            *(f"{n}" for n in (stats.lost, stats.late, stats.discontinuities)),
-            "" if k else f"{recording.duration_ms / 1000:.1f}",
+            Text("" if math.isinf(level) else f"{level:.0f}"),
+            Text(f"{stats.packets:,}"),
+            _damage(stats.lost, f"{two_digits(lost_percent(stats))} %"),
+            _damage(stats.concealed_ms, f"{stats.concealed_ms:,.0f} ms"),
+            _damage(stats.jitter_ms >= JITTER_MS, f"{two_digits(stats.jitter_ms)} ms"),
+            Text("" if k else f"{recording.duration_ms / 1000:.1f}"),
         )
         rows.append(_Row("" if k else recording.path.stem, track, level, numbers))
     return rows
 
 
-def _number(heading: str, number: str) -> Text:
-    if heading in ("lost", "late", "gaps"):
-        return Text(number, "dim" if number == "0" else "yellow")
-    return Text(number)
+def _damage(amount: float, shown: str) -> Text:
+    return Text(shown, "yellow" if amount else "dim")
 
 
 def _within(limits: tuple[int, int], n_cells: int) -> int:

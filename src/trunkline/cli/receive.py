@@ -75,7 +75,14 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--capture",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep the messages of each call as they came: FILE, or FILE-2 ... where there is one.",
+    help="Keep the messages of each call as they came: FILE, or FILE-2 ... where there is one; "
+    "its directory is made when it is not there.",
+)
+@click.option(
+    "--stats",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append a line of JSON for each call that ends: all that was counted.",
 )
 @click.option(
     "--rtp",
@@ -110,6 +117,7 @@ def receive(
     rate: int | None,
     keep_opus: bool,
     capture: Path | None,
+    stats: Path | None,
     rtp: tuple[str, int] | None,
     codec: CodecSpec | None,
     bearer_token: str | None,
@@ -160,7 +168,7 @@ def receive(
         )
     try:
         recordings = partial(CallRecordings, out, layout=layout, format=format)
-        code = asyncio.run(_receive(serving, recordings, calls))
+        code = asyncio.run(_receive(serving, recordings, calls, stats))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -188,18 +196,24 @@ async def _receive(
     serving: "Serving",
     recordings: "partial[CallRecordings]",
     calls: int | None,
+    stats: Path | None,
 ) -> int:
     from trunkline.cli.live import RecordingView
+    from trunkline.cli.summary import append_stats
     from trunkline.net import CallRecording
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell that put us behind
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if stats is not None:
+        stats.open("ab").close()  # what cannot be written is told before the first call
     view = RecordingView()
 
     def ended(recording: CallRecording) -> None:
         view.ended(recording)
+        if stats is not None:
+            append_stats(stats, recording)
         if view.n_ended == calls:
             stop.set()
 

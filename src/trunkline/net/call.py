@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import (
+    CallEndedError,
     FormatError,
     LibraryMissingError,
     LocalProtocolError,
@@ -84,7 +85,12 @@ class Call(EventStream):
     packet that is none of Opus is left out, as if it were lost.
 
     On a two-way stream the other end plays what `play` is given: mono s16 at the rate of the frames. A `mark`
-    comes back as a Mark once the audio before it has been heard. Go on iterating while you play.
+    comes back as a Mark once the audio before it has been heard. Go on iterating while you play, in a task
+    beside the one that speaks: only so are marks, keys and the end of the call seen. A handler that returns
+    hangs up, so wait for `wait_played` before.
+
+    What is said on a call that has ended is dropped while there are events to give, and raises
+    CallEndedError after that; `serve` takes a handler that lets it through for done.
 
     `peer` is the address of the other end.
     """
@@ -112,20 +118,28 @@ class Call(EventStream):
     async def play(self, pcm: "Buffer") -> None:
         """Queue audio behind what is queued; wait for room while that is more than `max_queued_s`.
 
-        LocalProtocolError once the call has ended, FormatError where the stream's codec is not encoded here.
+        What fills no packet of 20 ms waits for more, for a `mark` or for `wait_played`. CallEndedError after
+        the call, FormatError for a Frame of another rate and where the stream's codec is not encoded here.
         """
-        await self._live_playback("play").play(pcm)
+        playback = self._live_playback("play")
+        if playback is not None:
+            await playback.play(pcm)
+        else:
+            await asyncio.sleep(0)  # who speaks without end must not keep the others from ending
 
     def mark(self, name: str) -> None:
         """Queue a mark behind the audio."""
-        self._live_playback("mark").mark(name)
+        playback = self._live_playback("mark")
+        if playback is not None:
+            playback.mark(name)
 
     def clear(self) -> float:
         """Silence the other end, in one message: drop all audio that was not heard; return the ms not sent.
 
         Marks that were queued come back at once.
         """
-        return self._live_playback("clear").clear()
+        playback = self._live_playback("clear")
+        return 0.0 if playback is None else playback.clear()
 
     @property
     def queued_ms(self) -> float:
@@ -138,13 +152,19 @@ class Call(EventStream):
         return 0.0 if self._playback is None else self._playback.played_ms
 
     async def wait_played(self) -> None:
-        """Wait until everything that was queued has been heard or cleared, or the call has ended."""
+        """Wait until everything that was queued has been heard or cleared, or the call has ended.
+
+        The last packet of it may be a shorter one.
+        """
         if self._playback is not None:
             await self._playback.wait()
 
-    def _live_playback(self, what: str) -> Playback:
-        if self._over or (self._playback is not None and self._playback.is_over):
-            raise LocalProtocolError(f"{what} on a call that has ended")
+    def _live_playback(self, what: str) -> Playback | None:
+        """Give what plays; None when the call has ended, and whoever iterates has not been told yet."""
+        if self._told_all or (self._playback is not None and self._playback.is_over and not self._over):
+            raise CallEndedError(f"{what} on a call that has ended")
+        if self._over:
+            return None
         if self._playback is None:
             self._playback = Playback(
                 self._socket, self.start, self._max_queued_ms, partial(self.close, CloseCode.INTERNAL_ERROR)
@@ -211,7 +231,8 @@ class Call(EventStream):
                 what = message.data or type(message.data).__name__
             self._end(RemoteProtocolError(f"connection broken: {what}"))
         elif self._hung_up is not None:
-            self._end(LocalProtocolError(f"closed on this side before stop: {self._hung_up}"))
+            reason = f": {self._hung_up}" if self._hung_up else ""
+            self._end(LocalProtocolError(f"closed on this side before stop{reason}"))
         else:
             code = self._socket.close_code
             self._end(RemoteProtocolError(f"connection ended before stop (close code {code})"))

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Self
 
-from trunkline.errors import LocalProtocolError, TrunklineError
+from trunkline.errors import ConcurrentUseError, LocalProtocolError, TrunklineError
 from trunkline.stream import Event, RtpReceiver, Start, StreamReceiver
 from trunkline.timeline import TrackStats
 
@@ -20,6 +20,8 @@ class EventStream(ABC):
         self._receiver = receiver
         self._events: deque[Event] = deque()
         self._over = False
+        self._told_all = False  # the iteration has ended
+        self._iterates = False
 
     @property
     def start(self) -> Start:
@@ -37,11 +39,18 @@ class EventStream(ABC):
         return self
 
     async def __anext__(self) -> Event:
-        while not self._events:
-            if self._over:
-                raise StopAsyncIteration
-            await self._receive()
-        return self._events.popleft()
+        if self._iterates:
+            raise ConcurrentUseError(f"{type(self).__name__}: two tasks iterate over it")
+        self._iterates = True
+        try:
+            while not self._events:
+                if self._over:
+                    self._told_all = True
+                    raise StopAsyncIteration
+                await self._receive()
+            return self._events.popleft()
+        finally:
+            self._iterates = False
 
     @abstractmethod
     async def _receive(self) -> None:

@@ -76,10 +76,15 @@ class Playback:
         """Queue audio, once there is room; what waits when the call ends, or a `clear` comes, is dropped."""
         n_clears = self._n_clears
         async with self._sent:
-            await self._sent.wait_for(lambda: self.is_over or self._playout.queued_ms <= self._max_queued_ms)
+            await self._sent.wait_for(lambda: self.is_over or self._has_room)
         if self._n_clears == n_clears and not self.is_over:
             self._playout.play(pcm)
         self._changed.set()
+
+    @property
+    def _has_room(self) -> bool:
+        """What fills no packet takes none: it waits for more."""
+        return self._playout.queued_ms <= self._max_queued_ms or self._playout.next_deadline_ms is None
 
     def mark(self, name: str) -> None:
         """Queue a mark."""
@@ -100,6 +105,9 @@ class Playback:
 
     async def wait(self) -> None:
         """Wait until everything has been heard or cleared, or nothing can be sent any more."""
+        if not self.is_over:
+            self._playout.flush()
+            self._changed.set()
         async with self._sent:
             while not self.is_over and (left_ms := self._playout.hear(self._now_ms())) > TICK_MS:
                 with suppress(TimeoutError):

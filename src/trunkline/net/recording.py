@@ -52,7 +52,7 @@ class CallRecording:
         return self.path.with_suffix(".packets" if has_their_names else "")
 
     def levels_dbfs(self) -> dict[str, float]:
-        """Compute the RMS level of each track's latest frame; -inf for digital silence."""
+        """Compute the level of each track's latest frame, a full-scale sine being 0; -inf for silence."""
         return {track: _level_dbfs(frame) for track, frame in self._latest.items()}
 
     async def run(self) -> None:
@@ -171,4 +171,4 @@ def _harmless(text: str) -> str:
 def _level_dbfs(frame: Frame) -> float:
     samples = memoryview(frame).cast("B").cast("h")  # flat, also when there are two channels
     power = sum(sample * sample for sample in samples) / max(1, len(samples))
-    return 10 * math.log10(power / FULL_SCALE**2) if power else -math.inf
+    return 10 * math.log10(power / (FULL_SCALE**2 / 2)) if power else -math.inf

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from trunkline.errors import FormatError
+from trunkline.errors import CallEndedError, FormatError
 from trunkline.extras import needs_extra
 from trunkline.net.bearer import authorization, is_authorized
 from trunkline.net.call import CLOSE_TIMEOUT_S, MAX_QUEUED_S, Call, CloseCode, StreamSocket, peer_of
 from trunkline.net.capture import CallCapture, check_capture
+from trunkline.net.runner import app_runner
 from trunkline.stream import StreamReceiver
 
 with needs_extra("server"):
@@ -79,6 +80,10 @@ async def serve(
     )
     if not max_queued_s >= 0:
         raise FormatError(f"max_queued_s of {max_queued_s}: takes 0 or more")
+    if n_calls is not None and n_calls < 1:
+        raise FormatError(f"n_calls of {n_calls}: takes 1 or more, or None")
+    if not 0 <= port <= 65_535:
+        raise FormatError(f"port {port}: takes 0 to 65535")
     make_receiver()  # what it refuses is refused now, not call by call
     capture_path = None if capture is None else Path(capture)
     if capture_path is not None:
@@ -146,7 +151,7 @@ class Server:
         app = web.Application()
         app.on_response_prepare.append(_log_refusal)  # the router's 404 comes by here too
         app.router.add_get(self._path, self._accept)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
+        self._runner = app_runner(app, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, host, port, ssl_context=ssl)
         try:
@@ -196,7 +201,9 @@ class Server:
             return
         try:
             await self._handler(call)
-        except Exception:
+        except* CallEndedError:
+            await call.close()
+        except* Exception:
             _log.exception("call %.64r from %s: its handler raised", call.start.call_id, call.peer)
             await call.close(CloseCode.INTERNAL_ERROR, "internal error")
         else:

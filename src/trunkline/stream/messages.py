@@ -1,6 +1,7 @@
 """The JSON messages of a media stream, read strictly: what comes in is hostile until it is checked.
 
-Fields that are not named here are ignored, whatever they hold; of a key that comes twice, the last counts.
+Fields that are not named here are ignored, whatever they hold; of a key that comes twice, but for event,
+the last counts.
 Objects and lists lie at most 64 deep in each other.
 """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import whole_samples
+from trunkline.frame import Frame
 from trunkline.stream.messages import check_digit, check_text
 from trunkline.stream.sender import StreamSender
 
@@ -71,6 +72,8 @@ class Playout(Exclusive):
             raise FormatError(f"lead of {lead_ms} ms: takes 0 or more")
         self._sender = sender
         self._lead_ms = lead_ms
+        # A platform that runs dry goes on when it has something: its time shifts, a receiver's does not.
+        self._late_ms_max = sender.format.ptime_ms if sender.role == "endpoint" else math.inf
         self._packet_bytes = 2 * whole_samples(sender.format.ptime_ms, sender.sample_rate, "ptime")
         self._queues = {track: bytearray() for track in sender.tracks}
         self._sent_bytes = dict.fromkeys(sender.tracks, 0)
@@ -84,6 +87,7 @@ class Playout(Exclusive):
         self._at_once: list[bytes] = []
         self._sent_marks: deque[_SentMark] = deque(maxlen=MARKS_MAX)
         self._latency_ms = 0.0  # from a mark's deadline to its coming back, as last seen
+        self._now_ms = -math.inf
         self._heard_ms = 0.0
         self._unheard_ms = 0.0  # was sent, and dropped by the other end
 
@@ -125,7 +129,7 @@ class Playout(Exclusive):
         queue = self._queues.get(self._sender.tracks[0] if track is None else track)
         if queue is None:
             raise LocalProtocolError(f"track {track!r} is not declared: takes {', '.join(self._queues)}")
-        queue += _pcm_bytes(pcm)
+        queue += _pcm_bytes(pcm, self._sender.sample_rate)
 
     @exclusive
     def mark(self, name: str) -> None:
@@ -133,6 +137,13 @@ class Playout(Exclusive):
         self._check_live("mark")
         check_text(name)
         self._queue_behind(partial(self._sender.mark, name), name)
+
+    @exclusive
+    def flush(self) -> None:
+        """Let the audio so far go out whole: the packet that ends it may be shorter, as before a mark."""
+        self._check_live("flush")
+        if any(self._queues.values()) or self._unended:
+            self._queue_behind(list)
 
     @exclusive
     def marked(self, name: str, now_ms: float) -> None:
@@ -187,6 +198,9 @@ class Playout(Exclusive):
         self._was_dry = True
         if self._sender.role == "endpoint":
             self._at_once = self._sender.clear()
+            # Until the clear arrives the platform plays on: it is as late as the audio before it was.
+            waits_ms = max(0.0, self._deadline_ms() - self._now_ms)
+            self._heard_ms = max(self._heard_ms, self.sent_ms - self._unheard_ms - waits_ms)
             self._anchor_ms = -math.inf  # what comes next is heard at once
             self._packets_since_anchor = 0
             self._unheard_ms = self.sent_ms - self._heard_ms
@@ -202,7 +216,8 @@ class Playout(Exclusive):
         self._check_time(now_ms)
         self._hear(now_ms)
         messages, self._at_once = self._at_once, []
-        if self._was_dry and self._has_packet() and now_ms > self._deadline_ms():
+        late_ms = now_ms - self._deadline_ms()
+        if self._has_packet() and late_ms > (0 if self._was_dry else self._late_ms_max):
             self._anchor_ms = now_ms
             self._packets_since_anchor = 0
         while (next_ms := self.next_deadline_ms) is not None and next_ms <= now_ms:
@@ -216,6 +231,7 @@ class Playout(Exclusive):
 
     def _hear(self, now_ms: float) -> None:
         """Find out what has been heard by now."""
+        self._now_ms = now_ms
         waits_ms = self._deadline_ms() + self._latency_ms - now_ms
         arrived_ms = self.sent_ms - self._unheard_ms
         self._heard_ms = max(self._heard_ms, arrived_ms - max(0.0, waits_ms))
@@ -293,7 +309,11 @@ class Playout(Exclusive):
         return n_bytes / 2 * 1000 / self._sender.sample_rate
 
 
-def _pcm_bytes(pcm: "Buffer") -> memoryview:
+def _pcm_bytes(pcm: "Buffer", sample_rate: int) -> memoryview:
+    if isinstance(pcm, Frame) and (pcm.sample_rate, pcm.channels) != (sample_rate, 1):
+        raise FormatError(
+            f"frame of {pcm.sample_rate} Hz and {pcm.channels} channels: takes {sample_rate} Hz and 1"
+        )
     view = memoryview(cast("AnyBuffer", pcm))
     if view.format not in ("B", "b", "c", "h") or not view.c_contiguous:
         raise TypeError(f"takes bytes or contiguous s16, not items of format {view.format!r}")

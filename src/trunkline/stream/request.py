@@ -11,7 +11,7 @@ import msgspec
 from trunkline.errors import FormatError
 from trunkline.formats import CodecSpec
 
-__all__ = ["StreamRequest", "is_loopback"]
+__all__ = ["StreamRequest", "check_text", "is_loopback"]
 
 VALUE_BYTES_MAX: Final = 65_535  # of any one parameter, in UTF-8
 CUSTOM_PARAMETERS_MAX: Final = 99  # the compatibility API numbers them 1 to 99
@@ -67,7 +67,7 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
         """
         given = {field: params[field] for field in cls.__struct_fields__ if params.get(field) is not None}
         custom = _custom_parameters(given.pop("custom_parameters", {}))
-        texts = {field: _text(field, value) for field, value in given.items()}
+        texts = {field: check_text(field, value) for field, value in given.items()}
         if "url" not in texts:
             raise FormatError("url: is required")
         _check_stream_url(texts["url"], insecure_loopback)
@@ -109,7 +109,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _text(field: str, value: object) -> str:
+def check_text(field: str, value: object) -> str:
     """Check what every parameter must be; the message never repeats it."""
     if not isinstance(value, str):
         raise FormatError(f"{field}: takes a string, not {type(value).__name__}")
@@ -132,7 +132,9 @@ def _custom_parameters(value: object) -> dict[str, str]:
     if len(value) > CUSTOM_PARAMETERS_MAX:
         raise FormatError(f"custom_parameters: {len(value)} of them: takes at most {CUSTOM_PARAMETERS_MAX}")
     return {
-        _text("name of one of custom_parameters", name): _text(f"custom_parameters[{str(name)[:64]!r}]", item)
+        check_text("name of one of custom_parameters", name): check_text(
+            f"custom_parameters[{str(name)[:64]!r}]", item
+        )
         for name, item in value.items()
     }
 
