@@ -11,7 +11,7 @@ from aiohttp import web
 from trunkline.switch import Call, CallChanged, PcmSource, StreamChanged, Switch, SwitchEvent
 
 TOKEN = "T"  # noqa: S105
-NUMBERS = {"from_number": "+15550001", "to_number": "+15550002"}
+NUMBERS: dict[str, Any] = {"from_number": "+15550001", "to_number": "+15550002"}
 
 
 class Told:

@@ -275,7 +275,7 @@ def test_an_rtp_port_that_is_taken_and_a_codec_that_is_not_decoded() -> None:
         source.close()
         for wrong in ({"codec": "G722"}, {"payload_type": 128}):
             with pytest.raises(FormatError):
-                await RtpSource.open(**wrong)  # type: ignore[arg-type]
+                await RtpSource.open(**wrong)
         await asyncio.sleep(0)
 
     run_in_virtual_time(main())

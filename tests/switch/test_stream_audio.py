@@ -1,6 +1,8 @@
 """What an endpoint hears of a call: the call's audio, bit by bit where the codec allows it, and on time."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from trunkline.switch import PcmSource, Stream
 from trunkline.testing import conversation, speech_like
 
 SIDES = dict(zip(("inbound", "outbound"), conversation(3.01), strict=True))
-EXACT = {
+EXACT: dict[str, Callable[[bytes], bytes]] = {
     "PCMU": lambda pcm: g711.ulaw_decode(g711.ulaw_encode(pcm)),
     "PCMA": lambda pcm: g711.alaw_decode(g711.alaw_encode(pcm)),
     "L16@8000h": lambda pcm: pcm,
@@ -25,7 +27,7 @@ EXACT = {
 }
 
 
-async def heard(codec: str, track: str, **serve_options: int) -> dict[str, bytes]:
+async def heard(codec: str, track: str, **serve_options: Any) -> dict[str, bytes]:
     """Stream a call from its ringing to its end; give the PCM of each track that came."""
     seen = Seen()
     async with serve(seen, **serve_options) as server, switch() as made:

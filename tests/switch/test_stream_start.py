@@ -219,6 +219,7 @@ def test_live_ids_and_names_are_refused_and_finished_ones_are_not() -> None:
             other_call = await answered(made)
             await call.stream(server.url, control_id="S1", name="one")
             await other_call.stream(server.url, control_id="S1", name="one")
+            wrong: dict[str, Any]
             for wrong, reason in (
                 ({"control_id": "S1", "name": "two"}, "Duplicated stream ID"),
                 ({"control_id": "S2", "name": "one"}, "Duplicated stream name"),

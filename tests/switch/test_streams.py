@@ -1,6 +1,7 @@
 """Streams beside one another: one that fails, is slow or is stopped, and the hang-up of them all."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -86,9 +87,9 @@ def test_a_slow_endpoint_costs_only_its_own_stream() -> None:
     async def slow(socket: web.WebSocketResponse) -> None:
         assert socket._req is not None
         assert socket._req.transport is not None
-        socket._req.transport.pause_reading()  # type: ignore[attr-defined]
+        socket._req.transport.pause_reading()
         await reads_again.wait()
-        socket._req.transport.resume_reading()  # type: ignore[attr-defined]
+        socket._req.transport.resume_reading()
         slow_messages.extend([msgspec.json.decode(text) async for text in texts(socket)])
 
     late_ms: list[float] = []
@@ -100,7 +101,10 @@ def test_a_slow_endpoint_costs_only_its_own_stream() -> None:
     async def main() -> None:
         async with endpoint(slow) as slow_url, endpoint(quick) as quick_url, switch() as made:
             call = await answered(made)
-            wide = {"codec": "L16@48000h", "track": "both"}  # fills the system's buffers sooner
+            wide: dict[str, Any] = {
+                "codec": "L16@48000h",
+                "track": "both",
+            }  # fills the system's buffers sooner
             await call.stream(slow_url, control_id="slow", **wide)
             await call.stream(quick_url, control_id="quick")
             slowly, quickly = call.streams["slow"], call.streams["quick"]
@@ -178,9 +182,9 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_takes_nothing() -> None:
         async def stuck(socket: web.WebSocketResponse) -> None:
             assert socket._req is not None
             assert socket._req.transport is not None
-            socket._req.transport.pause_reading()  # type: ignore[attr-defined]
+            socket._req.transport.pause_reading()
             await reads_again.wait()
-            socket._req.transport.resume_reading()  # type: ignore[attr-defined]
+            socket._req.transport.resume_reading()
             ended.set_result(([text async for text in texts(socket)], socket.close_code))
 
         async with endpoint(stuck) as url, switch() as made:
@@ -198,6 +202,26 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_takes_nothing() -> None:
             # What had been given to the system came; what had not is not kept for it.
             assert (len(messages) < stream.messages_sent, close_code) == (True, 1006)
             assert '"stop"' not in messages[-1]
+
+    run_in_virtual_time(main())
+
+
+def test_a_hang_up_does_not_wait_for_an_endpoint_that_goes_on_talking() -> None:
+    async def chatter(socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await socket.send_str("{}")
+                await asyncio.sleep(0.5)
+
+    async def main() -> None:
+        async with endpoint(chatter) as url, switch() as made:
+            call = await answered(made)
+            action = await call.stream(url)
+            await asyncio.sleep(1)
+            began_ms = now_ms()
+            await call.hangup()
+            assert now_ms() - began_ms < 4000
+            assert "1006" in str(call.streams[action.control_id].error)
 
     run_in_virtual_time(main())
 
@@ -341,6 +365,11 @@ def test_one_that_cannot_be_encoded_touches_no_other(monkeypatch: pytest.MonkeyP
                 raise FormatError("of the encoder")
             return super().media(pcm, track)
 
+        def stop(self) -> list[bytes]:
+            if self.stream_id == "stopping":
+                raise FormatError("of the end")
+            return super().stop()
+
     monkeypatch.setattr(call_module, "StreamSender", Failing)
 
     async def main() -> None:
@@ -349,12 +378,15 @@ def test_one_that_cannot_be_encoded_touches_no_other(monkeypatch: pytest.MonkeyP
             call = await answered(made, PCM)
             bad = await call.stream(server.url, control_id="bad")
             await call.stream(server.url, control_id="good")
+            stopping = await call.stream(server.url, control_id="stopping")
             await bad.wait(timeout=1.0)
+            await stopping.stop()
+            assert "of the end" in str(call.streams["stopping"].error)
             assert "of the encoder" in str(call.streams["bad"].error)
             await call.wait_for_ended()
             assert call.streams["good"].error is None
-            await seen.ended.get()
-            await seen.ended.get()
+            for _ in range(3):
+                await seen.ended.get()
             assert call.streams["good"].messages_sent == 153
 
     run_in_virtual_time(main())

@@ -175,3 +175,28 @@ def test_ticks_of_many_calls_lie_evenly_in_20_ms() -> None:
             assert math.isclose(sum(gaps), 20)
 
     run(main())
+
+
+def test_a_call_that_has_ended_reads_no_more() -> None:
+    n_reads = 0
+
+    class Counting(ToneSource):
+        def read(self, n_samples: int) -> bytes:
+            nonlocal n_reads
+            n_reads += 1
+            return super().read(n_samples)
+
+    async def main() -> None:
+        async with switch() as made:
+            call = made.place_call(None, outbound=Counting(), **NUMBERS)
+            await asyncio.sleep(1)
+            assert n_reads == 0  # nobody has answered
+            await call.answer()
+            await asyncio.sleep(1)
+            await call.hangup()
+            assert n_reads == 50
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(1)
+            assert not [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+
+    run_in_virtual_time(main())

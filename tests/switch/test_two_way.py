@@ -10,7 +10,7 @@ from trunkline.net import Call as EndpointCall
 from trunkline.net import serve
 from trunkline.stream import Dtmf, Frame, Mark, StreamRequest
 from trunkline.switch import PcmSource, ToneSource
-from trunkline.testing import speech_like
+from trunkline.testing import speech_like, tone
 
 SAID = speech_like(1.5, seed=1)
 ULAW = g711.ulaw_decode(g711.ulaw_encode(SAID))
@@ -133,7 +133,7 @@ def test_sounds_are_played_one_after_the_other_in_place_of_the_rest() -> None:
                 await call.play(PcmSource(pcm))
                 return now_ms()
 
-            ends = await asyncio.gather(play(SAID), play(SAID[:1000]))
+            ends = list(await asyncio.gather(play(SAID), play(SAID[:1000])))
             cut_short = asyncio.create_task(play(SAID))
             await asyncio.sleep(0.2)
             await call.hangup()
@@ -165,3 +165,28 @@ def test_a_sound_that_nobody_waits_for_any_more_ends() -> None:
             await call.play(PcmSource(SAID[:320]))
 
     run_in_virtual_time(main())
+
+
+def test_of_two_endpoints_the_newest_is_heard_and_the_other_waits() -> None:
+    tones = {"first": tone(0.6, 500), "second": tone(0.2, 900)}
+
+    async def talk(call: EndpointCall) -> None:
+        await call.play(tones[call.start.stream_id])
+        await asyncio.sleep(0.5 if call.start.stream_id == "second" else 5)
+
+    async def main() -> bytes:
+        listening = Seen()
+        async with serve(talk) as talker, serve(listening) as listener, switch() as made:
+            call = await answered(made)
+            await call.stream(listener.url, codec="L16@8000h", track="outbound")
+            await call.stream(talker.url, codec="L16@8000h", control_id="first", bidirectional=True)
+            await call.stream(talker.url, codec="L16@8000h", control_id="second", bidirectional=True)
+            await asyncio.sleep(2)
+            await call.hangup()
+            await listening.ended.get()
+        return pcm_of(listening.events[call.id])
+
+    heard = run_in_virtual_time(main())
+    second, first = heard.index(tones["second"]), heard.index(tones["first"])
+    assert second < 1600
+    assert second + 8000 - 640 < first < second + 9600

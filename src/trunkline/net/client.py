@@ -132,8 +132,9 @@ class Sending:
 
     async def _close(self) -> None:
         try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
-                await self._socket.close()
+            with suppress(TimeoutError):  # aiohttp waits as long again for every message that comes meanwhile
+                async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
+                    await self._socket.close()
         finally:
             if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE) and self._raw_socket:
                 with suppress(OSError):  # a peer that reads nothing keeps nothing of ours

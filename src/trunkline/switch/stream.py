@@ -124,11 +124,7 @@ class Stream:
         if self.state == "connecting":
             self._task.cancel()
         elif self.state == "streaming" and not self._stopping and self._failure is None:
-            self._stopping = True
-            now_s = self._loop.time()
-            self._queue.extend((now_s, message) for message in self._sender.stop())
-            self._wake.set()
-            self._loop.call_later(DRAIN_TIMEOUT_S, self._give_up)
+            self._end()
         await self._finished.wait()
 
     async def wait(self) -> None:
@@ -154,9 +150,7 @@ class Stream:
                 for message in self._sender.media(pcm[track], track):
                     self._put(message, due_s)
         except Exception as error:  # whatever it is, the other streams have their turn
-            _log.exception("stream %.64s cannot be encoded", self.control_id)
-            self._failure = LocalProtocolError(f"the audio cannot be encoded: {error}")
-            self._give_up()
+            self._fail(error)
 
     def dtmf(self, digit: str, duration_ms: int) -> None:
         """Queue a key press."""
@@ -175,6 +169,24 @@ class Stream:
             return
         self._queue.append((due_s, message))
         self._wake.set()
+
+    def _end(self) -> None:
+        """Queue the end."""
+        try:
+            messages = self._sender.stop()
+        except Exception as error:  # an encoder's, of what it held
+            self._fail(error)
+            return
+        self._stopping = True
+        now_s = self._loop.time()
+        self._queue.extend((now_s, message) for message in messages)
+        self._wake.set()
+        self._loop.call_later(DRAIN_TIMEOUT_S, self._give_up)
+
+    def _fail(self, error: Exception) -> None:
+        _log.error("stream %.64s cannot be encoded", self.control_id, exc_info=error)
+        self._failure = LocalProtocolError(f"the audio cannot be encoded: {error}")
+        self._give_up()
 
     def _give_up(self) -> None:
         if self._sending is not None:
