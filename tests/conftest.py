@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from trunkline import opus
 from trunkline.errors import LibraryMissingError
 
+pytest_plugins = ["trunkline.testing.fixtures"]
+
 # The same examples on every run; TRUNKLINE_EXAMPLES=10000 digs deeper by hand.
 settings.register_profile(
     "trunkline",

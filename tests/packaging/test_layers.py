@@ -20,6 +20,7 @@ LAYERS = [
     {"net"},
     {"relay"},
     {"switch"},
+    {"testing.endpoint", "testing.fixtures"},
     {"convert"},
     {"cli", "__main__"},
 ]
@@ -27,9 +28,9 @@ CIMPORT = re.compile(r"^\s*(?:from\s+(trunkline[\w.]*)\s+c?import|c?import\s+(tr
 
 
 def layer_of(module: str) -> int:
-    top = module.split(".")[0]
+    top, *rest = module.split(".")
     for level, names in enumerate(LAYERS):
-        if top in names:
+        if names & {top, ".".join([top, *rest[:1]])}:
             return level
     return LAYERS.index({"public modules"})
 

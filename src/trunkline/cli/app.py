@@ -16,6 +16,7 @@ from trunkline.cli.output import describe, printable
 from trunkline.cli.receive import receive
 from trunkline.cli.replay import replay
 from trunkline.cli.send import send
+from trunkline.cli.swml import swml
 
 __all__ = ["app"]
 
@@ -47,5 +48,5 @@ def app(debug: bool) -> None:
     """
 
 
-for command in (receive, send, replay, demo):
+for command in (receive, send, replay, swml, demo):
     app.add_command(command)

@@ -16,9 +16,10 @@ with needs_extra("server"):
     from aiohttp.abc import AbstractResolver, ResolveResult
     from yarl import URL
 
-__all__ = ["LOOPBACK", "Target", "Targets"]
+__all__ = ["ANYWHERE", "LOOPBACK", "Target", "Targets"]
 
-LOOPBACK: Final = ("127.0.0.0/8", "::1/128")  # networks, as `allowed` takes them
+ANYWHERE: Final = ("0.0.0.0/0", "::/0")  # networks, as `allowed` takes them
+LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 # What the name leads to, whatever a resolver says (RFC 6761 6.3).
 LOCALHOST: Final = (ip_address("127.0.0.1"), ip_address("::1"))
 URL_CHARACTERS_MAX: Final = 65_535

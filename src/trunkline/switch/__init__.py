@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
     from trunkline.switch.file_sources import CaptureSource, FileSource
     from trunkline.switch.rtp_source import RtpSource
-    from trunkline.switch.scripted_call import ScriptedCall
+    from trunkline.switch.scripted_call import ScriptedCall, call_scope
+    from trunkline.switch.sounds import Sounds
     from trunkline.switch.sources import PcmSource, SilenceSource, Source, SpeechSource, ToneSource
     from trunkline.switch.stream import Stream
     from trunkline.switch.switch import Switch
@@ -31,6 +32,7 @@ __all__ = [
     "RtpSource",
     "ScriptedCall",
     "SilenceSource",
+    "Sounds",
     "Source",
     "SpeechSource",
     "Stream",
@@ -39,6 +41,7 @@ __all__ = [
     "Switch",
     "SwitchEvent",
     "ToneSource",
+    "call_scope",
 ]
 
 # Imported when they are asked for: trunkline.switch.swml needs no aiohttp.
@@ -49,7 +52,8 @@ _MODULES = {
     "events": ("CallChanged", "StreamChanged", "SwitchEvent"),
     "file_sources": ("CaptureSource", "FileSource"),
     "rtp_source": ("RtpSource",),
-    "scripted_call": ("ScriptedCall",),
+    "scripted_call": ("ScriptedCall", "call_scope"),
+    "sounds": ("Sounds",),
     "sources": ("PcmSource", "SilenceSource", "Source", "SpeechSource", "ToneSource"),
     "stream": ("Stream",),
     "switch": ("Switch",),

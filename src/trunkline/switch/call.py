@@ -106,6 +106,11 @@ class Call:
         """The streams by control id, as they began or finished; the last 256 that finished are kept."""
         return MappingProxyType(self._streams)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it has neither ended nor is about to: once it is hung up, its streams finish first."""
+        return self._ending is None
+
     def ring(self) -> None:
         """Tell of the call, and let it ring; the switch does that."""
         self._advance("created")

@@ -17,7 +17,7 @@ with needs_extra("server"):
     import aiohttp
     from yarl import URL
 
-__all__ = ["CallbackSender", "StatusCallback", "StreamStatus"]
+__all__ = ["CallbackSender", "StatusCallback", "StreamStatus", "reason_of"]
 
 CONNECT_TIMEOUT_S: Final = 2.0  # look-up, TCP and TLS
 READ_TIMEOUT_S: Final = 5.0
@@ -121,7 +121,7 @@ class CallbackSender:
             except TimeoutError:
                 reason = f"no answer within {CONNECT_TIMEOUT_S:g} s to connect, {READ_TIMEOUT_S:g} s to read"
             except (OSError, aiohttp.ClientError) as error:
-                reason = _reason(error)
+                reason = reason_of(error)
             except Exception as error:  # whatever it is, the stream's next callback is to go out
                 return type(error).__name__
             else:
@@ -168,7 +168,7 @@ async def _read(response: aiohttp.ClientResponse, deadline: float) -> None:
                 left -= len(data)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Say what went wrong, in words that hold nothing of the request."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "the server's certificate is not trusted"

@@ -14,7 +14,7 @@ from trunkline.extras import needs_extra
 from trunkline.net.targets import Target, Targets
 from trunkline.switch.call import Call
 from trunkline.switch.rest_http import RestError, text
-from trunkline.switch.scripted_call import ScriptedCall
+from trunkline.switch.scripted_call import ScriptedCall, call_scope
 from trunkline.switch.sources import Source
 from trunkline.switch.switch import Switch
 from trunkline.switch.swml import Document, parse, run
@@ -89,7 +89,7 @@ class Dialler:
         try:
             await call.answer()
             document = await get_document(call)
-            await run(document, ScriptedCall(call), scopes={"call": _scope(call)})
+            await run(document, ScriptedCall(call), scopes={"call": call_scope(call)})
         except (TrunklineError, OSError, aiohttp.ClientError) as error:
             # What aiohttp says of a connection has its URL, which may hold a secret.
             reason = str(error) if isinstance(error, TrunklineError) else type(error).__name__
@@ -101,7 +101,7 @@ class Dialler:
         client = target.session(timeout=FETCH_TIMEOUT, auto_decompress=False)
         options: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl}
         if method == "POST":
-            options["data"] = msgspec.json.encode({"call": _scope(call)})
+            options["data"] = msgspec.json.encode({"call": call_scope(call)})
             options["headers"] = {"Content-Type": "application/json"}
         async with (
             client,
@@ -129,18 +129,3 @@ async def _inline(swml: object, attribute: str) -> Document:
         return await asyncio.to_thread(parse, swml, attribute)
     except (FormatError, LibraryMissingError) as error:
         raise RestError(422, "invalid_parameter", str(error), attribute) from error
-
-
-def _scope(call: Call) -> dict[str, Any]:
-    """What a document, and the server that it is fetched from, are told of the call."""
-    return {
-        "call_id": call.id,
-        "node_id": call.node_id,
-        "segment_id": call.segment_id,
-        "call_state": call.state,
-        "direction": call.direction,
-        "type": "phone",
-        "from": call.from_number,
-        "to": call.to_number,
-        "project_id": call.project_id,
-    }

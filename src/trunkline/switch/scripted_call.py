@@ -1,6 +1,8 @@
 """ScriptedCall: a call of a switch as the verbs of a SWML document want it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -10,7 +12,7 @@ from trunkline.switch.call import Call
 from trunkline.switch.sources import SilenceSource, Source
 from trunkline.switch.swml.verbs import Connect, Silence, Stream
 
-__all__ = ["ScriptedCall"]
+__all__ = ["ScriptedCall", "call_scope"]
 
 OpenSound = Callable[[str], Awaitable[Source]]
 
@@ -19,7 +21,7 @@ class ScriptedCall:
     """Give a document's verbs to a call: `await swml.run(document, ScriptedCall(call))`.
 
     `open_sound(url)` makes a source of what the document wants played, and decides what it may name; None: it
-    plays nothing but silence, and any other sound is a FormatError.
+    plays nothing but silence, and any other sound is a FormatError. `Sounds.open` is one.
     """
 
     def __init__(self, call: Call, *, open_sound: OpenSound | None = None) -> None:
@@ -41,6 +43,7 @@ class ScriptedCall:
     async def connect(self, request: Connect) -> None:
         """Connect the call to a two-way stream; return when that has finished."""
         await self._call.connect(self._request_of(request, request.url))
+        await self._go_on()
 
     async def play(self, source: str | Silence) -> None:
         """Play silence or a sound; return when it was heard."""
@@ -50,6 +53,7 @@ class ScriptedCall:
             raise FormatError("play: sounds are not played here, but silence")
         else:
             await self._call.play(await self._open_sound(source))
+        await self._go_on()
 
     async def hangup(self, reason: str) -> None:
         """End the call."""
@@ -59,7 +63,27 @@ class ScriptedCall:
         """Wait until the call has ended."""
         await self._call.wait_for_ended()
 
+    async def _go_on(self) -> None:
+        """Let no verb begin behind one that was over because the call is about to end."""
+        if not self._call.is_live:
+            await asyncio.Event().wait()  # until the runner, which waits for the call's end, cancels it
+
     def _request_of(self, verb: Stream | Connect, url: str) -> StreamRequest:
         return StreamRequest.parse(
             msgspec.structs.asdict(verb) | {"url": url}, insecure_loopback=self._call.insecure_loopback
         )
+
+
+def call_scope(call: Call) -> dict[str, Any]:
+    """Tell a document, and the server that it is fetched from, of the call: its scope "call"."""
+    return {
+        "call_id": call.id,
+        "node_id": call.node_id,
+        "segment_id": call.segment_id,
+        "call_state": call.state,
+        "direction": call.direction,
+        "type": "phone",
+        "from": call.from_number,
+        "to": call.to_number,
+        "project_id": call.project_id,
+    }

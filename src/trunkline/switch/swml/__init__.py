@@ -4,7 +4,7 @@ text -> parse -> Document -> run on a Call
 """
 
 from trunkline.switch.swml.document import Document, parse
-from trunkline.switch.swml.runner import Call, run
+from trunkline.switch.swml.runner import Call, Step, run
 from trunkline.switch.swml.schema import schema
 from trunkline.switch.swml.variables import Scopes
 from trunkline.switch.swml.verbs import (
@@ -31,6 +31,7 @@ __all__ = [
     "Set",
     "Silence",
     "Sleep",
+    "Step",
     "StopStream",
     "Stream",
     "Verb",

@@ -1,7 +1,8 @@
 """Runs a document on a call: its verbs one after another, until the last or until the call ends."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from trunkline.errors import FormatError, TrunklineError
@@ -21,7 +22,7 @@ from trunkline.switch.swml.verbs import (
     Verb,
 )
 
-__all__ = ["Call", "run"]
+__all__ = ["Call", "Step", "run"]
 
 _FAILURES = (TrunklineError, OSError)
 
@@ -54,16 +55,32 @@ class Call(Protocol):
         """Return when the call has ended, at once when it has."""
 
 
-async def run(document: Document, call: Call, *, scopes: Scopes | None = None) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class Step:
+    """`verb` is the `index`th of `main`: it begins, or it has failed by `error` and the document goes on."""
+
+    index: int
+    verb: Verb
+    error: Exception | None = None
+
+
+async def run(
+    document: Document,
+    call: Call,
+    *,
+    scopes: Scopes | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Mapping[str, Any]:
     """Run a document on a call, and give the variables that it leaves.
 
     At the end of the document the call is hung up, as it is when a verb raises; a call that ends first ends
-    the document. `scopes` are the variables that are only read: "call", "params", "envs".
+    the document. `scopes` are the variables that are only read: "call", "params", "envs". `on_step` is told
+    of each verb as it begins, and of its failure.
 
     A `stream`, `stop_stream` or `connect` that fails sets its result variable, and the document goes on. What
     `answer` and `play` raise is raised; so is FormatError when a variable makes a field what it cannot be.
     """
-    script = _Script(call, scopes or {})
+    script = _Script(call, scopes or {}, on_step or (lambda step: None))
     running = asyncio.ensure_future(script.run(document))
     ended = asyncio.ensure_future(call.wait_for_ended())
     try:
@@ -84,9 +101,10 @@ async def run(document: Document, call: Call, *, scopes: Scopes | None = None) -
 
 
 class _Script:
-    def __init__(self, call: Call, scopes: Scopes) -> None:
+    def __init__(self, call: Call, scopes: Scopes, on_step: Callable[[Step], None]) -> None:
         self.variables = Variables(scopes)
         self._call = call
+        self._on_step = on_step
         self._answered = False
 
     async def run(self, document: Document) -> str:
@@ -94,27 +112,31 @@ class _Script:
         try:
             async with asyncio.timeout(None) as self._limit:
                 for index, verb in enumerate(document.main):
+                    self._on_step(Step(index, verb))
                     try:
                         if isinstance(verb, Hangup):
                             return verb.reason
-                        await self._step(verb)
+                        failure = await self._step(verb)
                     except FormatError as error:
                         raise FormatError(f"sections.main[{index}]: {error}") from error
+                    if failure is not None:
+                        self._on_step(Step(index, verb, failure))
         except TimeoutError:
             if not self._limit.expired():
                 raise
         return "hangup"
 
-    async def _step(self, verb: Verb) -> None:
+    async def _step(self, verb: Verb) -> Exception | None:
+        """Run a verb; give the failure that the document survives."""
         match verb:
             case Answer():
                 await self._answer(verb)
             case Stream():
-                await self._stream(verb)
+                return await self._stream(verb)
             case StopStream():
-                await self._stop_stream(verb)
+                return await self._stop_stream(verb)
             case Connect():
-                await self._connect(verb)
+                return await self._connect(verb)
             case Play():
                 await self._play(verb)
             case Sleep():
@@ -122,6 +144,7 @@ class _Script:
             case Set():
                 for name, template in verb.variables.items():
                     self.variables.vars[name] = self.variables.value(template)
+        return None
 
     async def _answer(self, verb: Answer) -> None:
         if self._answered:
@@ -131,32 +154,35 @@ class _Script:
         self._answered = True
         self._limit.reschedule(asyncio.get_running_loop().time() + max_duration)
 
-    async def _stream(self, verb: Stream) -> None:
+    async def _stream(self, verb: Stream) -> Exception | None:
         try:
             control_id = await self._call.stream(fill_in(verb, self.variables))
-        except _FAILURES:
+        except _FAILURES as error:
             self.variables.vars["stream_result"] = "failed"
-        else:
-            self.variables.vars |= {"stream_result": "success", "stream_control_id": control_id}
+            return error
+        self.variables.vars |= {"stream_result": "success", "stream_control_id": control_id}
+        return None
 
-    async def _stop_stream(self, verb: StopStream) -> None:
+    async def _stop_stream(self, verb: StopStream) -> Exception | None:
         try:
             await self._call.stop_stream(fill_in(verb, self.variables).control_id)
-        except _FAILURES:
+        except _FAILURES as error:
             self.variables.vars["stop_stream_result"] = "failed"
-        else:
-            self.variables.vars["stop_stream_result"] = "success"
+            return error
+        self.variables.vars["stop_stream_result"] = "success"
+        return None
 
-    async def _connect(self, verb: Connect) -> None:
+    async def _connect(self, verb: Connect) -> Exception | None:
         await self._answer(Answer())
+        failure: Exception | None = None
         try:
             await self._call.connect(fill_in(verb, self.variables))
         except _FAILURES as error:
             self.variables.vars["connect_failed_reason"] = str(error)
-            result = "failed"
-        else:
-            result = "connected"
+            failure = error
+        result = "connected" if failure is None else "failed"
         self.variables.vars |= {"connect_result": result, "return_value": result}
+        return failure
 
     async def _play(self, verb: Play) -> None:
         verb = fill_in(verb, self.variables)
