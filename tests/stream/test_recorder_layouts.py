@@ -174,3 +174,14 @@ def test_a_file_that_cannot_be_made_leaves_the_other_whole(tmp_path: Path) -> No
     with Recorder(tmp_path / "call.wav", layout="separate") as recorder, pytest.raises(IsADirectoryError):
         recorder.write(start)
     assert read(tmp_path / "call.inbound.wav").shape == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["call.mp3", "call.ogg", "call.wav.tmp", "a.b/call.FLAC"])
+def test_a_name_of_another_format_is_refused(name: str) -> None:
+    with pytest.raises(FormatError, match=r"takes \.wav and \.opus"):
+        Recorder(name)
+
+
+@pytest.mark.parametrize("name", ["call", "call.WAV", "call.Opus", "a.b/call"])
+def test_a_name_of_ours_is_taken(name: str) -> None:
+    Recorder(name).close()

@@ -13,7 +13,15 @@ from trunkline.stream.events import Start
 from trunkline.stream.messages import TRACKS
 from trunkline.wav import WavWriter
 
-__all__ = ["FORMATS", "LAYOUTS", "RecordingFiles", "check_layout", "paths_of", "recorded_tracks"]
+__all__ = [
+    "FORMATS",
+    "LAYOUTS",
+    "RecordingFiles",
+    "check_layout",
+    "check_name",
+    "paths_of",
+    "recorded_tracks",
+]
 
 LAYOUTS: Final = ("stereo", "mixed", "separate")
 FORMATS: Final = ("wav", "opus")  # what file names end in
@@ -26,6 +34,13 @@ def check_layout(layout: str) -> None:
     """Raise FormatError for a layout that there is not."""
     if layout not in LAYOUTS:
         raise FormatError(f"layout {layout!r}: takes {', '.join(LAYOUTS)}")
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Raise FormatError for a name that promises a format which is not recorded to."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in ("", ".wav", ".wave", ".opus"):
+        raise FormatError(f"recording to {suffix!r}: takes .wav and .opus")
 
 
 def recorded_tracks(start: Start) -> list[str]:
