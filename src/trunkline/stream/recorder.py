@@ -25,11 +25,11 @@ WRITE_EVERY_MS: Final = 250  # of audio taken; the writer keeps up to half a sec
 class Recorder(Exclusive):
     """Record the events of one StreamReceiver to a PCM16 WAV of the Frames' rate, or to Ogg Opus.
 
-    Start opens the file, which is Opus when its name ends in ".opus", in any case, and a WAV when it ends in
-    ".wav" or has no ending: FormatError for others. `layout` "stereo": one channel per declared track,
-    inbound left, outbound right (both when none was declared); "mixed": the tracks' sum, which saturates; "separate":
-    a file per track, "call.wav" becoming "call.inbound.wav" and "call.outbound.wav", which begin and end
-    together.
+    Start opens the file, which is Opus when its name ends in ".opus", in any case, and a WAV when it ends
+    in ".wav" or has no ending: FormatError for others. `layout` "stereo": one channel per declared track,
+    inbound left, outbound right (both when none was declared); "mixed": the tracks' sum, which saturates;
+    "separate": a file per track, "call.wav" becoming "call.inbound.wav" and "call.outbound.wav", which
+    begin and end together.
 
     Every Frame is laid where its timestamp says, so the tracks stay aligned however they were delivered:
 
