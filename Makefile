@@ -63,6 +63,7 @@ bench: build
 	python benchmarks/bench_opus.py
 	python benchmarks/bench_packet.py
 	python benchmarks/bench_jitter.py
+	python benchmarks/bench_switch.py
 	build/c-release/csrc/bench_g711
 	build/c-release/csrc/bench_plc
 	build/c-release/csrc/bench_jitter

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trunkline import audioop, errors, g711, resample, stream, wav
+    from trunkline import audioop, errors, g711, relay, resample, stream, wav
     from trunkline.errors import (
         BufferTooSmallError,
         CallEndedError,
@@ -59,6 +59,7 @@ __all__ = [
     "audioop",
     "errors",
     "g711",
+    "relay",
     "resample",
     "serve",
     "stream",
@@ -87,7 +88,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'trunkline' has no attribute {name!r}")
-    if name in ("audioop", "errors", "g711", "resample", "stream", "wav"):
+    if name in ("audioop", "errors", "g711", "relay", "resample", "stream", "wav"):
         return importlib.import_module(f"trunkline.{name}")
     home = importlib.import_module(f"trunkline.{_HOMES.get(name, 'errors')}")
     value = globals()[name] = getattr(home, name)

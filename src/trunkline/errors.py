@@ -7,6 +7,8 @@
     |- BufferTooSmallError(ValueError)    .needed, .available
     |- ConcurrentUseError(RuntimeError)   a stateful object used by two threads at once
     |- LibraryMissingError(ImportError)   what was looked for, and the command that cures it
+    |- StreamStartError(RuntimeError)     .reason, as a status callback has it
+    |- TargetRefusedError(PermissionError)   a host that may not be connected to
     `- ProtocolError
        |- LocalProtocolError(RuntimeError)   the caller did something out of order
        |  `- CallEndedError                  to speak on a call that has ended
@@ -26,6 +28,8 @@ __all__ = [
     "PayloadError",
     "ProtocolError",
     "RemoteProtocolError",
+    "StreamStartError",
+    "TargetRefusedError",
     "TrunklineError",
 ]
 
@@ -68,6 +72,26 @@ class ConcurrentUseError(TrunklineError, RuntimeError):
 
 class LibraryMissingError(TrunklineError, ImportError):
     """Say which optional library is missing and the command that installs it."""
+
+
+class StreamStartError(TrunklineError, RuntimeError):
+    """Say why a switch could not start a stream.
+
+    `reason` is what a status callback says: invalid_url, codec_error, connection_refused,
+    connection_refused_timeout_or_ssl_error, general_error, "Duplicated stream ID", "Duplicated stream name".
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class TargetRefusedError(TrunklineError, PermissionError):
+    """Refuse to connect to a host that a stranger named, since it leads to an address that is not public."""
 
 
 class ProtocolError(TrunklineError):

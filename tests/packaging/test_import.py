@@ -19,7 +19,11 @@ def import_ms(code: str) -> float:
 
 @pytest.mark.parametrize(
     "code",
-    ["import trunkline", "import trunkline; trunkline.StreamReceiver; trunkline.StreamSender"],
+    [
+        "import trunkline",
+        "import trunkline; trunkline.StreamReceiver; trunkline.StreamSender",
+        "import trunkline; trunkline.relay.ServerConnection",
+    ],
 )
 def test_import_brings_no_arrays_and_no_sockets(code: str) -> None:
     listing = f"{code}; import sys; print([m for m in {SOCKETS_AND_ARRAYS} if m in sys.modules])"

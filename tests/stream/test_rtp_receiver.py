@@ -230,7 +230,7 @@ def test_many_sources_take_bounded_memory() -> None:
     receiver = RtpReceiver("PCMU")
     for ssrc in range(1000):
         receiver.receive(packet(0, ssrc=ssrc), source=(HERE, ssrc))
-    assert len(receiver._candidates) == 16
+    assert len(receiver._lock._candidates) == 16
 
 
 @pytest.mark.parametrize(

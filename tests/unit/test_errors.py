@@ -16,8 +16,10 @@ from trunkline import errors
         (errors.BufferTooSmallError, ValueError),
         (errors.ConcurrentUseError, RuntimeError),
         (errors.LibraryMissingError, ImportError),
+        (errors.TargetRefusedError, PermissionError),
         (errors.LocalProtocolError, RuntimeError),
         (errors.RemoteProtocolError, ValueError),
+        (errors.StreamStartError, RuntimeError),
     ],
 )
 def test_tree(error: type[Exception], builtin: type[Exception]) -> None:
@@ -33,3 +35,8 @@ def test_buffer_too_small_says_how_much_is_needed_and_survives_pickling() -> Non
     error = pickle.loads(pickle.dumps(errors.BufferTooSmallError(320, 160)))
     assert (error.needed, error.available) == (320, 160)
     assert str(error) == "output buffer too small: needs 320 bytes, has 160"
+
+
+def test_stream_start_error_has_a_reason_and_survives_pickling() -> None:
+    error = pickle.loads(pickle.dumps(errors.StreamStartError("invalid_url", "no such scheme")))
+    assert (error.reason, str(error)) == ("invalid_url", "no such scheme")

@@ -1,11 +1,13 @@
 """stream: send live audio as a media stream over WebSocket, paced by the clock."""
 
 import asyncio
+import errno
 import math
 import os
+import socket as sockets
 import ssl as tls
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,19 +19,23 @@ from trunkline.stream import Playout, StreamSender
 
 with needs_extra("server"):
     import aiohttp
-    from aiohttp import WSMsgType
+    from aiohttp import WSCloseCode, WSMsgType
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from trunkline.net.targets import Target
+
     Chunk = Mapping[str, Buffer]  # track: PCM, all of the same stretch of time
 
-__all__ = ["Sending", "StreamResult", "connected", "stream"]
+__all__ = ["Sending", "StreamResult", "check_speed", "connected", "stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
+MESSAGE_BYTES_MAX: Final = 65536
 STOP_TIMEOUT_S: Final = 1.0  # after stop: how long the server may take to close; then we do
-CLOSE_TIMEOUT_S: Final = 5.0  # how long it may take to answer our close frame
+CLOSE_TIMEOUT_S: Final = 2.0  # how long it may take to answer our close frame
+MESSAGES_A_TURN: Final = 16  # that come in, before others have their turn
 AHEAD_MS: Final = 400.0  # how much audio is taken from the source before it is due
 _CURES: Final = {
     401: ": the bearer token is missing or wrong",
@@ -70,7 +76,8 @@ async def stream(
     upgrade and OSError when it cannot be reached.
     """
     playout = Playout(sender, lead_ms=lead_ms)
-    async with connected(url, bearer_token, ssl, speed) as socket:
+    check_speed(speed)
+    async with connected(url, bearer_token, ssl) as socket:
         streaming = _Streaming(socket, sender, playout, speed)
         return await streaming.run(streaming.send_all(source))
 
@@ -78,35 +85,68 @@ async def stream(
 class Sending:
     """One connected stream: a task that sends on time beside one that reads what comes back."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, speed: float) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, speed: float = 1.0) -> None:
         self._socket = socket
+        self._raw_socket = socket.get_extra_info("socket")
         self._speed = speed
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._sent = 0
         self._received = 0
         self._reason = ""
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages that were handed to the socket."""
+        return self._sent
+
+    @property
+    def messages_received(self) -> int:
+        """Messages that came back."""
+        return self._received
+
+    def give_up(self) -> None:
+        """Send no more, and let `run` close."""
+        if self._task is not None:
+            self._task.cancel()
 
     async def run(self, send_all: Coroutine[None, None, None]) -> StreamResult:
         """Send until `send_all` is done or the server closes."""
         listening = asyncio.create_task(self._listen())
-        sending = asyncio.create_task(send_all)
+        sending = self._task = asyncio.create_task(send_all)
         try:
             await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
             complete = sending.done() and _outcome(sending)
-            await asyncio.wait((listening,), timeout=STOP_TIMEOUT_S)
+            if not sending.cancelled():
+                await asyncio.wait((listening,), timeout=STOP_TIMEOUT_S)
         finally:
             sending.cancel()
-            await self._socket.close()  # it ends the listening; cancelling that would lose the close code
+            await self._close()  # it ends the listening; cancelling that would lose the close code
             await asyncio.gather(listening, sending, return_exceptions=True)
         code = self._socket.close_code
         return StreamResult(complete and code in (None, 1000), self._sent, self._received, code, self._reason)
+
+    def _take(self, message: aiohttp.WSMessage) -> None:
+        """Take what came back, which nobody here needs."""
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+                await self._socket.close()
+        finally:
+            if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE) and self._raw_socket:
+                with suppress(OSError):  # a peer that reads nothing keeps nothing of ours
+                    self._raw_socket.shutdown(sockets.SHUT_RDWR)
 
     async def _listen(self) -> None:
         while True:
             message = await self._socket.receive()
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 self._received += 1
+                self._take(message)
+                if self._received % MESSAGES_A_TURN == 0:
+                    await asyncio.sleep(0)  # aiohttp does not suspend while it has messages
                 continue
             if message.type is WSMsgType.CLOSE:
                 self._reason = message.extra or ""
@@ -180,7 +220,9 @@ async def _next(chunks: "AsyncIterator[Chunk]") -> "Chunk | None":
 
 
 def _outcome(sending: "asyncio.Task[None]") -> bool:
-    """True when everything was sent; False when the connection broke; else what the source raised."""
+    """True when everything was sent, False when it broke or was given up; raises what the source raised."""
+    if sending.cancelled():
+        return False
     error = sending.exception()
     if error is None:
         return True
@@ -189,22 +231,40 @@ def _outcome(sending: "asyncio.Task[None]") -> bool:
     raise error
 
 
-@asynccontextmanager
-async def connected(
-    url: str, bearer_token: str | None, ssl: tls.SSLContext | None, speed: float
-) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """Connect to where audio may be sent, at a speed that is possible; what `stream` raises."""
-    _check_url(url)
+def check_speed(speed: float) -> None:
+    """Refuse a speed that is impossible: LocalProtocolError."""
     if not speed > 0:
         raise LocalProtocolError(f"speed of {speed}: takes more than 0 (1 is real time)")
+
+
+@asynccontextmanager
+async def connected(
+    url: str,
+    bearer_token: str | None,
+    ssl: tls.SSLContext | None,
+    *,
+    target: "Target | None" = None,
+    max_message_bytes: int = MESSAGE_BYTES_MAX,
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Connect to where audio may be sent, to `target` alone if it is given; raises what `stream` does."""
+    _check_url(url)
+    async with _session() if target is None else target.session() as session:
+        url = url if target is None else str(target.url)
+        yield await _connect(session, url, bearer_token, ssl, max_message_bytes)
+
+
+def _session() -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
-    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        yield await _connect(session, url, bearer_token, ssl)
+    return aiohttp.ClientSession(trace_configs=[trace])
 
 
 async def _connect(
-    session: aiohttp.ClientSession, url: str, bearer_token: str | None, ssl: tls.SSLContext | None
+    session: aiohttp.ClientSession,
+    url: str,
+    bearer_token: str | None,
+    ssl: tls.SSLContext | None,
+    max_message_bytes: int,
 ) -> aiohttp.ClientWebSocketResponse:
     headers = {} if bearer_token is None else {"Authorization": authorization(bearer_token)}
     try:
@@ -214,7 +274,7 @@ async def _connect(
                 headers=headers,
                 ssl=ssl or True,
                 heartbeat=HEARTBEAT_S,
-                max_msg_size=65536 + 1,
+                max_msg_size=max_message_bytes + 1,  # aiohttp refuses this size and above
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             )
     except TimeoutError as error:
@@ -234,7 +294,8 @@ async def _connect(
         ) from error
     except aiohttp.ClientConnectorError as error:
         what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise ConnectionError(f"cannot connect to {error.host}:{error.port}: {what}") from error
+        kind = ConnectionRefusedError if error.errno == errno.ECONNREFUSED else ConnectionError
+        raise kind(f"cannot connect to {error.host}:{error.port}: {what}") from error
     except aiohttp.ClientError as error:
         cure = "; it may speak TLS: try wss://" if urlsplit(url).scheme == "ws" else ""
         raise RemoteProtocolError(f"no WebSocket there: {error}{cure}") from error

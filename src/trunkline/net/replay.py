@@ -5,7 +5,7 @@ import ssl as tls
 from collections.abc import Iterable
 
 from trunkline.extras import needs_extra
-from trunkline.net.client import Sending, StreamResult, connected
+from trunkline.net.client import Sending, StreamResult, check_speed, connected
 from trunkline.stream import CapturedMessage
 
 with needs_extra("server"):
@@ -31,7 +31,8 @@ async def replay(
 
         result = await replay("ws://127.0.0.1:8765/", read_capture("call.jsonl"))
     """
-    async with connected(url, bearer_token, ssl, speed) as socket:
+    check_speed(speed)
+    async with connected(url, bearer_token, ssl) as socket:
         replaying = _Replaying(socket, speed)
         return await replaying.run(replaying.send_all(messages))
 

@@ -16,6 +16,7 @@ from trunkline.extras import needs_extra
 from trunkline.net.bearer import authorization, is_authorized
 from trunkline.net.call import CLOSE_TIMEOUT_S, MAX_QUEUED_S, Call, CloseCode, StreamSocket, peer_of
 from trunkline.net.capture import CallCapture, check_capture
+from trunkline.net.runner import app_runner
 from trunkline.stream import StreamReceiver
 
 with needs_extra("server"):
@@ -150,7 +151,7 @@ class Server:
         app = web.Application()
         app.on_response_prepare.append(_log_refusal)  # the router's 404 comes by here too
         app.router.add_get(self._path, self._accept)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
+        self._runner = app_runner(app, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, host, port, ssl_context=ssl)
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trunkline.errors import FormatError
 from trunkline.extras import needs_extra
+from trunkline.stream.request import is_loopback
 
 __all__ = ["client_context", "is_loopback", "self_signed", "server_context"]
 
@@ -27,18 +28,6 @@ def client_context(ca_file: str | Path | None = None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError as error:
         raise FormatError(f"{ca_file} holds no certificate (PEM): {error}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether what is sent to `host` stays on this machine: localhost, 127.0.0.0/8 or ::1.
-
-    >>> is_loopback("127.0.0.2"), is_loopback("::1"), is_loopback("localhost.example.com")
-    (True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def self_signed(directory: str | Path) -> tuple[Path, Path]:

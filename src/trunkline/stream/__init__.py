@@ -24,6 +24,7 @@ from trunkline.stream.opus_recorder import OpusRecorder
 from trunkline.stream.playout import Playout
 from trunkline.stream.receiver import StreamReceiver
 from trunkline.stream.recorder import Recorder
+from trunkline.stream.request import StreamRequest
 from trunkline.stream.rtp_receiver import RtpReceiver
 from trunkline.stream.sender import StreamSender
 
@@ -44,6 +45,7 @@ __all__ = [
     "Start",
     "Stop",
     "StreamReceiver",
+    "StreamRequest",
     "StreamSender",
     "Unknown",
     "read_capture",

@@ -3,14 +3,11 @@
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from trunkline import audioop
 from trunkline._native.exclusive import Exclusive, exclusive
-from trunkline.errors import FormatError, LocalProtocolError, PacketError, PayloadError
+from trunkline.errors import FormatError, LocalProtocolError, PacketError
 from trunkline.formats import CodecSpec, MediaFormat
-from trunkline.rtp import RtpPacket, parse
 from trunkline.stream.events import Event, Start
+from trunkline.stream.source_lock import AudioPacket, RtpStats, SourceLock
 from trunkline.timeline import TrackStats
 from trunkline.track import Track
 
@@ -19,21 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RtpReceiver", "RtpStats"]
 
-IN_ORDER_MIN: Final = 4  # packets that make a source
-CANDIDATES_MAX: Final = 16
-COMFORT_NOISE: Final = 13  # RFC 3389
-STATIC_TYPES: Final = {"PCMU": (0,), "PCMA": (8,), "L16": (10, 11)}  # RFC 3551 6
-DYNAMIC_TYPES: Final = range(96, 128)
-RTCP_TYPES: Final = range(64, 96)  # RFC 5761 4: what its packet types look like
 TRACK: Final = "inbound"
 TIME_MS_MAX: Final = 2**53
-
-
-class RtpStats(msgspec.Struct):
-    """What an RtpReceiver has counted beside its track."""
-
-    strangers: int = 0  # packets of other sources
-    ignored: int = 0  # no RTP, RTCP, or of another payload type
 
 
 class RtpReceiver(Exclusive):
@@ -79,11 +63,8 @@ class RtpReceiver(Exclusive):
         spec = CodecSpec.parse(codec) if isinstance(codec, str) else codec
         if not isinstance(spec, CodecSpec):
             raise TypeError(f"codec: takes a CodecSpec or its text, not {type(codec).__name__}")
-        if payload_type is not None and not 0 <= payload_type <= 127:
-            raise FormatError(f"payload_type: takes 0 to 127, got {payload_type}")
+        self._lock = SourceLock(spec.name, payload_type)
         self._format = MediaFormat(spec.name, spec.sample_rate, channels)
-        self._types = STATIC_TYPES.get(spec.name, ()) if payload_type is None else (payload_type,)
-        self._takes_dynamic = payload_type is None and spec.name not in ("PCMU", "PCMA")
         self._sample_rate = sample_rate
         self._call_id = call_id
         self._track = Track(
@@ -97,11 +78,7 @@ class RtpReceiver(Exclusive):
         )
         self._start: Start | None = None
         self._closed = False
-        self._candidates: dict[Hashable, list[tuple[RtpPacket, float | None]]] = {}
-        self._address: Hashable = None
-        self._source: Hashable = None  # address and SSRC
         self._arrival_ms: float | None = None
-        self.rtp_stats = RtpStats()
 
     @property
     def start(self) -> Start | None:
@@ -112,6 +89,11 @@ class RtpReceiver(Exclusive):
     def stats(self) -> dict[str, TrackStats]:
         """The counters of the track, under its name."""
         return {TRACK: self._track.stats}
+
+    @property
+    def rtp_stats(self) -> RtpStats:
+        """What was counted beside the track."""
+        return self._lock.stats
 
     @property
     def arrival_ms(self) -> float | None:
@@ -137,21 +119,19 @@ class RtpReceiver(Exclusive):
             raise LocalProtocolError("receive after close")
         if arrival_ms is not None and not 0 <= arrival_ms <= TIME_MS_MAX:
             raise ValueError(f"arrival_ms: takes 0 to 2**53 ms, got {arrival_ms}")
-        try:
-            parsed = parse(packet)
-        except PayloadError:
-            self.rtp_stats.ignored += 1
-            return []
-        place = (source, parsed.ssrc)
-        if self._start is not None and place == self._source:
-            return self._take(parsed, arrival_ms)
-        if parsed.payload_type in RTCP_TYPES or not self._is_ours(parsed):
-            self.rtp_stats.ignored += 1
-            return []
-        if self._start is not None and source != self._address:
-            self.rtp_stats.strangers += 1
-            return []
-        return self._consider(place, parsed, arrival_ms)
+        is_new, packets = self._lock.take(packet, source, arrival_ms)
+        events: list[Event] = []
+        if is_new and self._start is not None:
+            self._track.restart()
+        elif is_new:
+            ssrc = f"{packets[0].ssrc:08x}"
+            self._start = Start(
+                ssrc, self._call_id, None, (TRACK,), self._format, {}, "rtp", self._sample_rate
+            )
+            events.append(self._start)
+        for ours in packets:
+            events += self._push(ours)
+        return events
 
     @exclusive
     def poll(self, now_ms: float) -> list[Event]:
@@ -166,63 +146,19 @@ class RtpReceiver(Exclusive):
         self._closed = True
         return [*self._track.flush()]
 
-    def _is_ours(self, packet: RtpPacket) -> bool:
-        kind = packet.payload_type
-        return kind in self._types or (self._takes_dynamic and kind in DYNAMIC_TYPES)
-
-    def _consider(
-        self, place: tuple[Hashable, int], packet: RtpPacket, arrival_ms: float | None
-    ) -> list[Event]:
-        """Take the packet of a source that is not ours yet."""
-        held = self._candidates.pop(place, [])
-        if held and packet.sequence != (held[-1][0].sequence + 1) & 0xFFFF:
-            held = []
-        held.append((packet, arrival_ms))
-        if len(held) < IN_ORDER_MIN:
-            if len(self._candidates) >= CANDIDATES_MAX:
-                del self._candidates[next(iter(self._candidates))]
-            self._candidates[place] = held
-            return []
-        return self._lock_on(place, held)
-
-    def _lock_on(
-        self, place: tuple[Hashable, int], held: list[tuple[RtpPacket, float | None]]
-    ) -> list[Event]:
-        first, _ = held[0]
-        events: list[Event] = []
-        if self._start is None:
-            self._start = Start(
-                f"{first.ssrc:08x}", self._call_id, None, (TRACK,), self._format, {}, "rtp", self._sample_rate
-            )
-            events = [self._start]
-        else:
-            self._track.restart()
-        self._address, self._source = place[0], place
-        self._candidates.clear()
-        for packet, came_ms in held:
-            events += self._take(packet, came_ms)
-        return events
-
-    def _take(self, packet: RtpPacket, arrival_ms: float | None) -> list[Event]:
+    def _push(self, packet: AudioPacket) -> list[Event]:
         """Put a packet of our source in its place."""
-        payload = packet.payload
-        is_noise = packet.payload_type == COMFORT_NOISE and self._format.codec != "OPUS"
-        if not is_noise and not self._is_ours(packet):
-            self.rtp_stats.ignored += 1
-            payload = b""  # it has a number all the same
-        elif self._format.codec == "L16" and not is_noise:  # the network's byte order
-            payload = audioop.byteswap(payload[: len(payload) // 2 * 2], 2)
-        self._arrival_ms = arrival_ms
+        self._arrival_ms = packet.arrival_ms
         try:
             return [
                 *self._track.push_rtp(
-                    payload,
+                    packet.payload,
                     sequence=packet.sequence,
                     timestamp=packet.timestamp,
-                    arrival_ms=arrival_ms,
-                    comfort_noise=is_noise,
+                    arrival_ms=packet.arrival_ms,
+                    comfort_noise=packet.is_noise,
                 )
             ]
         except PacketError:
-            self.rtp_stats.ignored += 1
+            self._lock.stats.ignored += 1
             return []

@@ -1,0 +1,63 @@
+"""A switch on one's own machine: calls whose audio is made here, and streams of them to WebSocket endpoints.
+
+    Switch -> Call -> Stream: one call's audio, sent in real time to a wss:// URL
+    Source: where a call's audio comes from, a file, a capture, a generator or an RTP port
+
+Everything belongs to one event loop. What has a socket needs aiohttp: `pip install 'trunkline[server]'`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trunkline.switch.actions import StreamAction
+    from trunkline.switch.call import Call
+    from trunkline.switch.callbacks import CallbackSender
+    from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
+    from trunkline.switch.file_sources import CaptureSource, FileSource
+    from trunkline.switch.rtp_source import RtpSource
+    from trunkline.switch.scripted_call import ScriptedCall
+    from trunkline.switch.sources import PcmSource, SilenceSource, Source, SpeechSource, ToneSource
+    from trunkline.switch.stream import Stream
+    from trunkline.switch.switch import Switch
+
+__all__ = [
+    "Call",
+    "CallChanged",
+    "CallbackSender",
+    "CaptureSource",
+    "FileSource",
+    "PcmSource",
+    "RtpSource",
+    "ScriptedCall",
+    "SilenceSource",
+    "Source",
+    "SpeechSource",
+    "Stream",
+    "StreamAction",
+    "StreamChanged",
+    "Switch",
+    "SwitchEvent",
+    "ToneSource",
+]
+
+# Imported when they are asked for: trunkline.switch.swml needs no aiohttp.
+_MODULES = {
+    "actions": ("StreamAction",),
+    "call": ("Call",),
+    "callbacks": ("CallbackSender",),
+    "events": ("CallChanged", "StreamChanged", "SwitchEvent"),
+    "file_sources": ("CaptureSource", "FileSource"),
+    "rtp_source": ("RtpSource",),
+    "scripted_call": ("ScriptedCall",),
+    "sources": ("PcmSource", "SilenceSource", "Source", "SpeechSource", "ToneSource"),
+    "stream": ("Stream",),
+    "switch": ("Switch",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'trunkline.switch' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"trunkline.switch.{_MODULE_OF[name]}"), name)

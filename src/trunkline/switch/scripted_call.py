@@ -1,0 +1,65 @@
+"""ScriptedCall: a call of a switch as the verbs of a SWML document want it."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from trunkline.errors import FormatError
+from trunkline.stream import StreamRequest
+from trunkline.switch.call import Call
+from trunkline.switch.sources import SilenceSource, Source
+from trunkline.switch.swml.verbs import Connect, Silence, Stream
+
+__all__ = ["ScriptedCall"]
+
+OpenSound = Callable[[str], Awaitable[Source]]
+
+
+class ScriptedCall:
+    """Give a document's verbs to a call: `await swml.run(document, ScriptedCall(call))`.
+
+    `open_sound(url)` makes a source of what the document wants played, and decides what it may name; None: it
+    plays nothing but silence, and any other sound is a FormatError.
+    """
+
+    def __init__(self, call: Call, *, open_sound: OpenSound | None = None) -> None:
+        self._call = call
+        self._open_sound = open_sound
+
+    async def answer(self) -> None:
+        """Answer the call."""
+        await self._call.answer()
+
+    async def stream(self, request: Stream) -> str:
+        """Start a one-way stream; give its control id."""
+        return (await self._call.start_stream(self._request_of(request, request.url))).control_id
+
+    async def stop_stream(self, control_id: str | None) -> None:
+        """Stop the stream of that id, the newest without one."""
+        await self._call.stop_stream(control_id)
+
+    async def connect(self, request: Connect) -> None:
+        """Connect the call to a two-way stream; return when that has finished."""
+        await self._call.connect(self._request_of(request, request.url))
+
+    async def play(self, source: str | Silence) -> None:
+        """Play silence or a sound; return when it was heard."""
+        if isinstance(source, Silence):
+            await self._call.play(SilenceSource(self._call.sample_rate, seconds=source.seconds))
+        elif self._open_sound is None:
+            raise FormatError("play: sounds are not played here, but silence")
+        else:
+            await self._call.play(await self._open_sound(source))
+
+    async def hangup(self, reason: str) -> None:
+        """End the call."""
+        await self._call.hangup(reason)
+
+    async def wait_for_ended(self) -> None:
+        """Wait until the call has ended."""
+        await self._call.wait_for_ended()
+
+    def _request_of(self, verb: Stream | Connect, url: str) -> StreamRequest:
+        return StreamRequest.parse(
+            msgspec.structs.asdict(verb) | {"url": url}, insecure_loopback=self._call.insecure_loopback
+        )
