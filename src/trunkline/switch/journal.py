@@ -26,6 +26,7 @@ CLOSE_TIMEOUT_S: Final = 5.0
 RECORD_BYTES_MAX: Final = 65_536  # a longer one is without its custom parameters
 TEXT_BYTES_MAX: Final = 4 << 20  # of anything in the file
 
+HEADER_BYTES: Final = 100  # of any SQLite file
 APPLICATION_ID: Final = 0x74726B6C  # "trkl"
 SCHEMA: Final = 1
 _CREATE: Final = (
@@ -80,6 +81,8 @@ class Journal:
         with suppress(FileExistsError):  # numbers and names of people are nobody else's to read
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with _told_plainly(self._path):
+            if 0 < self._path.stat().st_size < HEADER_BYTES:  # SQLite takes it for empty
+                raise FormatError(_NO_JOURNAL)
             self._connection = sqlite3.connect(
                 os.path.abspath(self._path), timeout=0, isolation_level=None, check_same_thread=False
             )
@@ -219,7 +222,7 @@ def _open(connection: sqlite3.Connection) -> None:
     )
     is_new = (application_id, version, n_objects) == (0, 0, 0)
     if not is_new and application_id != APPLICATION_ID:
-        raise FormatError("is a database, but no journal of a switch: name another file")
+        raise FormatError(_NO_JOURNAL)
     if version > SCHEMA:
         raise FormatError(
             f"is of schema {version}, read here is {SCHEMA}: install a newer trunkline, or name another file"
@@ -313,10 +316,7 @@ def _told_plainly(path: Path) -> Iterator[None]:
             ) from error
         if code in _OS_ERRORS:
             raise OSError(f"journal {path}: cannot be opened or written: {error}") from error
-        if code == sqlite3.SQLITE_NOTADB:
-            problem = "is no journal of a switch: name another file"
-        else:
-            problem = f"damaged: {error}"
+        problem = _NO_JOURNAL if code == sqlite3.SQLITE_NOTADB else f"damaged: {error}"
     else:
         return
     if problem.startswith("damaged: "):
@@ -324,6 +324,7 @@ def _told_plainly(path: Path) -> Iterator[None]:
     raise FormatError(f"journal {path}: {problem}")
 
 
+_NO_JOURNAL: Final = "is no journal of a switch: name another file"
 _OS_ERRORS: Final = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
