@@ -1,8 +1,11 @@
 """The journal: what is known of calls after a restart, a crash and a full disk."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,41 @@ def test_a_disk_that_stays_full_costs_what_was_not_written(
     assert "1 records are lost" in caplog.text
     with Journal(path) as journal:
         assert list(journal.former) == ids
+
+
+def rows_of_an_image(path: Path) -> list[tuple[int]]:
+    """How many calls and streams are in a journal that is open."""
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{path}.image{suffix}")
+    with closing(sqlite3.connect(f"{path}.image")) as connection:
+        tables = ("calls", "streams")
+        return [connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in tables]  # noqa: S608
+
+
+def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "CALLS_MAX", 3)
+    monkeypatch.setattr(journal_module, "STREAMS_MAX", 2)
+    path = tmp_path / "j"
+    ids = written(path, 5)[-3:]
+
+    async def test(journal: Journal) -> None:
+        async with switch(journal=journal) as made, endpoint(listens) as url:
+            call = await answered(made)
+            for control_id in "abcd":
+                await (await call.stream(url, control_id=control_id)).stop()
+            assert list(journal.former) == ids
+            await call.hangup()
+            assert list(journal.former) == ids[1:]
+            ids.append(call.id)
+        assert journal.flush()
+        assert rows_of_an_image(path) == [(3,), (2 + 2,)]
+
+    with Journal(path) as journal:
+        assert list(journal.former) == ids
+        run_in_virtual_time(test(journal))
+    with Journal(path) as journal:
+        assert list(journal.former) == ids[1:]
+        assert list(journal.former[ids[-1]].streams) == ["c", "d"]
 
 
 def test_hostile_ids(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

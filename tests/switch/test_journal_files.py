@@ -82,7 +82,10 @@ def test_a_newer_journal(tmp_path: Path) -> None:
         ("ALTER TABLE calls DROP COLUMN live", "no such column: live"),
         ("UPDATE calls SET record = '{x'", "a record is no JSON"),
         ("UPDATE calls SET record = CAST(x'7b22ff' AS TEXT)", "Could not decode to UTF-8"),
-        ("UPDATE calls SET record = replace(zeroblob(100000), x'00', '{\"id\":')", ""),
+        (
+            "UPDATE calls SET record = replace(printf('%.*c', 100000, 'x'), 'x', '{\"x\":')",
+            "a record is no JSON",
+        ),
         ("UPDATE calls SET record = json_remove(record, '$.id')", "Object missing required field `id`"),
         ("UPDATE calls SET record = json_set(record, '$.created_s', 1e300)", "Expected `float`"),
         ("UPDATE streams SET record = json_set(record, '$.request.codec.name', 'X')", "unknown codec 'X'"),
@@ -121,7 +124,7 @@ def test_bytes_that_changed_are_noticed_or_do_no_harm(tmp_path: Path) -> None:
         except FormatError:
             n_refused += 1
             assert path.read_bytes() == data
-    assert n_refused > 30
+    assert n_refused > 90
 
 
 def test_no_place_for_it(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Journal:
 
     `former` has the calls of former runs by id, the one that changed last at the end. Of those that were live
     when the process died, the end reason is "error". The last 1,000 calls that ended are kept, of each the
-    last 256 streams. Bearer tokens, and queries of URLs, are not written.
+    last 256 streams that finished. Bearer tokens, and queries of URLs, are not written.
 
     A thread writes. What it cannot write, since the disk is full, is logged once and tried again every 5 s;
     the calls never wait. After `kill -9` all is there that was written; a power failure may cost the last
@@ -237,7 +237,6 @@ def _open(connection: sqlite3.Connection) -> None:
         for statement in _CREATE if is_new else ():
             connection.execute(statement)
         connection.execute("UPDATE calls SET live = 0 WHERE live")
-        connection.execute("UPDATE streams SET live = 0 WHERE live")
         _forget_calls(connection)
         connection.execute("DELETE FROM streams WHERE call_id NOT IN (SELECT id FROM calls)")
 
