@@ -100,6 +100,7 @@ class Life:
     host: str
     url: str
     echo_url: str
+    garbage_url: str
     status_url: str
 
     def params(self, **changes: Any) -> dict[str, Any]:
@@ -154,16 +155,29 @@ async def in_process(life: Life) -> None:
     await life.fails(call, url=life.url.replace("wss://", "ws://"))
     await life.fails(call, url=life.echo_url.replace("ws://", "wss://"))
     await life.fails(call, url=f"{life.echo_url}?status")
-    echoed = await call.stream(**life.params(url=life.echo_url, control_id="echo"))
-    event = await echoed.wait()
-    assert event.stream.error is not None
-    told.error("error of a stream", event.stream.error)
-    for shown in (switch, call, action, echoed, event, event.stream, event.stream.request, call.streams):
+    await life.fails(call, url=life.garbage_url)
+    stream = await echoed(life, call)
+    for shown in (switch, call, action, action.result, stream, stream.request, call.streams):
         told.add("repr", f"{shown!r} {shown}")
     await call.hangup()
     with pytest.raises(StreamStartError) as raised:
         await call.start_stream(StreamRequest.parse(life.params(), insecure_loopback=True))
     told.error("stream of a call that ended", raised.value)
+
+
+async def echoed(life: Life, call: Any) -> Any:
+    """Stream to the endpoint that says the token in its close, before or after the stream has started."""
+    for _ in range(20):
+        try:
+            action = await call.stream(**life.params(url=life.echo_url))
+        except StreamStartError as error:
+            life.told.error("error of a stream", error)
+            continue
+        event = await action.wait()
+        life.told.error("error of a stream", event.stream.error)
+        if "close code 1011: Bearer ..." in str(event.stream.error):
+            return event.stream
+    raise AssertionError("no close of the endpoint was seen")
 
 
 async def over_rest(life: Life) -> None:
@@ -180,7 +194,8 @@ async def over_rest(life: Life) -> None:
         {"codec": "no"},
     ):
         await life.ask(422, CALLING, body | {"params": life.params(**wrong)})
-    await life.ask(422, CALLING, body | {"params": life.params(url=f"{life.echo_url}?status")})
+    for url in (f"{life.echo_url}?status", life.garbage_url):
+        await life.ask(422, CALLING, body | {"params": life.params(url=url)})
     await life.ask(422, CALLING, body | {"params": [BEARER]})
     form = {
         "Url": life.url,
@@ -211,10 +226,19 @@ async def echo(request: web.Request) -> web.StreamResponse:
         raise web.HTTPForbidden(reason=token, text=token)
     socket = web.WebSocketResponse()
     await socket.prepare(request)
-    async for _ in socket:  # the switch has begun
-        break
+    async for message in socket:
+        if '"start"' in message.data:
+            break
     await socket.close(code=1011, message=token.encode())
     return socket
+
+
+async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that is none of HTTP, and says all that it was sent."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    token = head.partition(b"Authorization: ")[2].partition(b"\r\n")[0]
+    writer.write(b"HTTP/1.1 x" + token + b"\r\n" + token + b"\r\n\r\n")
+    writer.close()
 
 
 async def live(told: Told, path: Path) -> None:
@@ -225,6 +249,8 @@ async def live(told: Told, path: Path) -> None:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(receiving(receiver))
         echo_url = await stack.enter_async_context(raw_endpoint(echo))
+        server = await stack.enter_async_context(await asyncio.start_server(garbage, "127.0.0.1", 0))
+        garbage_url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         endpoint = await stack.enter_async_context(trunkline.serve(seen, bearer_token=BEARER, ssl=server_tls))
         journal = stack.enter_context(Journal(path))
         callbacks = await stack.enter_async_context(
@@ -245,7 +271,7 @@ async def live(told: Told, path: Path) -> None:
         app = web.Application()
         app.add_routes(rest_routes(switch))
         host = await stack.enter_async_context(serving(app))
-        life = Life(told, switch, host, endpoint.url, echo_url, receiver.url)
+        life = Life(told, switch, host, endpoint.url, echo_url, garbage_url, receiver.url)
         await in_process(life)
         await over_rest(life)
         dropped = switch.place_call(**NUMBERS)
