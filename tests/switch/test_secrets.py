@@ -282,7 +282,8 @@ async def live(told: Told, path: Path) -> None:
         assert journal.flush()
         for name in (path, Path(f"{path}-wal")):
             told.add("journal", name.read_bytes().decode("latin-1"))
-    assert receiver.requests
+    kinds = {request.headers["Content-Type"] for request in receiver.requests}
+    assert kinds == {"application/json", "application/x-www-form-urlencoded"}
     for request in receiver.requests:
         assert any("Signature" in name for name in request.headers)
         told.add("status callback", f"{request.url} {request.headers} {request.body!r}")
