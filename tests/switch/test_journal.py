@@ -216,6 +216,25 @@ def test_a_disk_that_stays_full_costs_what_was_not_written(
         assert list(journal.former) == ids
 
 
+def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "WAITING_MAX", 2)
+    monkeypatch.setattr(journal_module, "RETRY_S", 60.0)
+
+    async def test(journal: Journal) -> list[str]:
+        async with switch() as made:
+            unsubscribe = made.subscribe(journal.listen)
+            calls = [made.place_call(**NUMBERS) for _ in range(5)]
+            unsubscribe()
+            assert not journal.flush(0.1)
+            return [call.id for call in calls]
+
+    with Journal(tmp_path / "j") as journal, file_size_limit(0):
+        ids = run_in_virtual_time(test(journal))
+        # There is room again when it is closed.
+    with Journal(tmp_path / "j") as journal:
+        assert list(journal.former) == ids[-2:]
+
+
 def rows_of_an_image(path: Path) -> list[tuple[int]]:
     """How many calls and streams are in a journal that is open."""
     for suffix in ("", "-wal"):

@@ -31,7 +31,8 @@ def test_a_reader_that_has_it_open(tmp_path: Path) -> None:
             Journal(path)
     finally:
         reader.close()
-    assert Journal(path).former
+    with Journal(path) as journal:
+        assert journal.former
 
 
 def change(path: Path, statement: str) -> None:
@@ -142,4 +143,5 @@ def test_it_is_its_owners_alone_and_needs_no_other_file_once_closed(tmp_path: Pa
     empty = tmp_path / "empty"
     empty.touch()
     written(empty)
-    assert len(Journal(empty).former) == 3
+    with Journal(empty) as journal:
+        assert len(journal.former) == 3

@@ -18,7 +18,7 @@ Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800)]  #
 
 
 class StreamRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of a stream; the attributes are those of `Stream`.
+    """What is remembered of a stream; attributes mean what those of `Stream` mean.
 
     `request` is without the bearer token, and its URLs without query, user and fragment, which may hold
     secrets. `error` is the name of the error's class, "interrupted" when the process died under the stream.
@@ -74,7 +74,7 @@ class StreamRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of a call; the attributes are those of `Call`."""
+    """What is remembered of a call; attributes mean what those of `Call` mean."""
 
     id: str
     node_id: str
