@@ -6,7 +6,7 @@ import ssl as tls
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 from uuid import uuid4
 
 from trunkline.errors import FormatError, LocalProtocolError
@@ -16,9 +16,11 @@ from trunkline.switch.call import Call, Exchange
 from trunkline.switch.callbacks import CallbackSender
 from trunkline.switch.clock import TICK_MS
 from trunkline.switch.events import CallChanged, SwitchEvent
-from trunkline.switch.journal import Journal
 from trunkline.switch.records import CallRecord
 from trunkline.switch.sources import Source
+
+if TYPE_CHECKING:
+    from trunkline.switch.journal import Journal  # SQLite is not in every Python
 
 __all__ = ["Switch"]
 
@@ -58,7 +60,7 @@ class Switch:
         targets: Targets | None = None,
         ssl: tls.SSLContext | None = None,
         callbacks: CallbackSender | None = None,
-        journal: Journal | None = None,
+        journal: "Journal | None" = None,
         insecure_loopback: bool = False,
     ) -> None:
         self.project_id = project_id
