@@ -21,7 +21,7 @@ from tests.net.endpoints import Seen
 from trunkline.net import Server
 from trunkline.net.runner import app_runner
 from trunkline.net.tls import client_context, self_signed, server_context
-from trunkline.switch import Call, Switch
+from trunkline.switch import Call, Journal, Switch
 from trunkline.switch.callbacks import CallbackSender
 from trunkline.switch.rest import rest_routes
 
@@ -141,6 +141,7 @@ async def doors(
     bearer_token: str | None = None,
     insecure_loopback: bool = False,
     callbacks: CallbackSender | None = None,
+    journal: Journal | None = None,
     **options: Any,
 ) -> AsyncIterator[Doors]:
     """Serve a switch's REST doors over plain HTTP on loopback; `options` are those of rest_routes."""
@@ -155,6 +156,7 @@ async def doors(
                 ssl=client_tls,
                 insecure_loopback=insecure_loopback,
                 callbacks=callbacks,
+                journal=journal,
             ) as switch,
         ):
             app = web.Application()

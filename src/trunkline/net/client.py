@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Chunk = Mapping[str, Buffer]  # track: PCM, all of the same stretch of time
 
-__all__ = ["Sending", "StreamResult", "check_speed", "connected", "stream"]
+__all__ = ["Sending", "StreamResult", "check_speed", "connected", "stream", "without_token"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
@@ -299,7 +299,14 @@ async def _connect(
         raise kind(f"cannot connect to {error.host}:{error.port}: {what}") from error
     except aiohttp.ClientError as error:
         cure = "; it may speak TLS: try wss://" if urlsplit(url).scheme == "ws" else ""
-        raise RemoteProtocolError(f"no WebSocket there: {error}{cure}") from error
+        said = without_token(bearer_token, str(error))
+        cause = None if isinstance(error, aiohttp.ClientResponseError) else error  # it holds the request, too
+        raise RemoteProtocolError(f"no WebSocket there: {said}{cure}") from cause
+
+
+def without_token(token: str | None, text: str) -> str:
+    """Take the token out of what a server says, which may repeat it."""
+    return text if token is None else text.replace(token, "...")
 
 
 async def _refuse_redirect(*args: object) -> None:

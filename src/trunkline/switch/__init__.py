@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from trunkline.switch.callbacks import CallbackSender
     from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
     from trunkline.switch.file_sources import CaptureSource, FileSource
+    from trunkline.switch.journal import Journal
+    from trunkline.switch.records import CallRecord, StreamRecord
     from trunkline.switch.rtp_source import RtpSource
     from trunkline.switch.scripted_call import ScriptedCall, call_scope
     from trunkline.switch.sounds import Sounds
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "CallChanged",
+    "CallRecord",
     "CallbackSender",
     "CaptureSource",
     "FileSource",
+    "Journal",
     "PcmSource",
     "RtpSource",
     "ScriptedCall",
@@ -38,6 +42,7 @@ __all__ = [
     "Stream",
     "StreamAction",
     "StreamChanged",
+    "StreamRecord",
     "Switch",
     "SwitchEvent",
     "ToneSource",
@@ -51,6 +56,8 @@ _MODULES = {
     "callbacks": ("CallbackSender",),
     "events": ("CallChanged", "StreamChanged", "SwitchEvent"),
     "file_sources": ("CaptureSource", "FileSource"),
+    "journal": ("Journal",),
+    "records": ("CallRecord", "StreamRecord"),
     "rtp_source": ("RtpSource",),
     "scripted_call": ("ScriptedCall", "call_scope"),
     "sounds": ("Sounds",),

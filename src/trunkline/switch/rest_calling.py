@@ -9,6 +9,7 @@ from trunkline.errors import FormatError
 from trunkline.extras import needs_extra
 from trunkline.stream import StreamRequest
 from trunkline.switch.call import Call
+from trunkline.switch.records import CallRecord
 from trunkline.switch.rest_dial import Dialler
 from trunkline.switch.rest_http import (
     RestError,
@@ -67,19 +68,19 @@ class CallingDoor:
             raise RestError(422, "invalid_parameter", message, "command")
         return 200, await self._commands[command](self._call(body), params)
 
-    def _call(self, fields: Mapping[str, Any]) -> Call:
-        call = self._switch.calls.get(text(fields, "id"))
+    def _call(self, fields: Mapping[str, Any]) -> Call | CallRecord:
+        call = self._switch.known_call(text(fields, "id"))
         if call is None:
             raise RestError(404, "call_not_found", "id: there is no such call", "id")
         return call
 
-    async def _update(self, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _update(self, call: Call | CallRecord, params: Mapping[str, Any]) -> dict[str, Any]:
         if params.get("status") not in ("completed", "canceled"):
             raise RestError(422, "invalid_parameter", "status: takes completed or canceled", "status")
         await call.hangup("hangup" if params["status"] == "completed" else "cancel")
         return call_leg(call)
 
-    async def _end(self, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _end(self, call: Call | CallRecord, params: Mapping[str, Any]) -> dict[str, Any]:
         reason = params.get("reason") or "hangup"
         if reason not in _END_REASONS:
             message = f"reason: takes {', '.join(_END_REASONS)}"
@@ -87,7 +88,7 @@ class CallingDoor:
         await call.hangup(reason)
         return call_leg(call)
 
-    async def _stream(self, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _stream(self, call: Call | CallRecord, params: Mapping[str, Any]) -> dict[str, Any]:
         try:
             request = StreamRequest.parse(params, insecure_loopback=self._switch.insecure_loopback)
         except FormatError as error:
@@ -95,7 +96,7 @@ class CallingDoor:
         stream = await start_stream(call, request, "json", {})
         return call_leg(call) | {"control_id": stream.control_id}
 
-    async def _stop_stream(self, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _stop_stream(self, call: Call | CallRecord, params: Mapping[str, Any]) -> dict[str, Any]:
         control_id = text(params, "control_id", characters_max=65_535) if params.get("control_id") else None
         if control_id is None:
             live = [stream for stream in call.streams.values() if stream.state != "finished"]
@@ -108,7 +109,7 @@ class CallingDoor:
         return call_leg(call) | {"control_id": stream.control_id}
 
 
-def call_leg(call: Call) -> dict[str, Any]:
+def call_leg(call: Call | CallRecord) -> dict[str, Any]:
     """Give a call as this door shows it."""
     ended_s = call.ended_s
     started_s = call.answered_s if call.answered_s is not None else ended_s

@@ -13,6 +13,7 @@ from trunkline.extras import needs_extra
 from trunkline.stream import StreamRequest
 from trunkline.stream.request import check_text
 from trunkline.switch.call import Call
+from trunkline.switch.records import CallRecord, StreamRecord
 from trunkline.switch.rest_dial import Dialler
 from trunkline.switch.rest_http import (
     RestError,
@@ -105,21 +106,21 @@ class CompatDoor:
             raise RestError(405, "method_not_allowed", message, headers={"Allow": allowed})
         return await methods[request.method]()
 
-    def _call(self, call_id: str) -> Call:
-        call = self._switch.calls.get(call_id)
+    def _call(self, call_id: str) -> Call | CallRecord:
+        call = self._switch.known_call(call_id)
         if call is None:
             raise RestError(404, "call_not_found", "there is no such call")
         return call
 
     async def _list(self, request: web.Request, base: str) -> Answer:
-        calls = [_call_resource(call, base) for call in self._switch.calls.values()]
+        calls = [_call_resource(call, base) for call in self._switch.known_calls()]
         return 200, page_of(calls[::-1], request.query, f"{base}/Calls.json")
 
     async def _dial(self, request: web.Request, base: str) -> Answer:
         call = await self._dialler.dial(await read_body(request), _DIAL_NAMES)
         return 201, _call_resource(call, base)
 
-    async def _start(self, call: Call, request: web.Request, base: str) -> Answer:
+    async def _start(self, call: Call | CallRecord, request: web.Request, base: str) -> Answer:
         fields = await read_body(request)
         params = {name: fields.get(field) for name, field in _NAMES.items()}
         params["custom_parameters"] = _custom_parameters(fields)
@@ -137,7 +138,7 @@ async def _answer(status: int, body: Mapping[str, Any]) -> Answer:
     return status, body
 
 
-async def _update(call: Call, request: web.Request, base: str) -> Answer:
+async def _update(call: Call | CallRecord, request: web.Request, base: str) -> Answer:
     status = text(await read_body(request), "Status")
     if status not in ("completed", "canceled"):
         raise RestError(422, "invalid_parameter", "Status: takes completed or canceled", "Status")
@@ -149,7 +150,9 @@ async def _update(call: Call, request: web.Request, base: str) -> Answer:
     return 200, _call_resource(call, base)
 
 
-async def _stop(call: Call, stream: Stream, request: web.Request, base: str) -> Answer:
+async def _stop(
+    call: Call | CallRecord, stream: Stream | StreamRecord, request: web.Request, base: str
+) -> Answer:
     if text(await read_body(request), "Status") != "stopped":
         raise RestError(422, "invalid_parameter", "Status: takes stopped", "Status")
     await stream.stop()
@@ -165,7 +168,7 @@ def _split(parts: list[str]) -> tuple[str, str, list[str]]:
     raise RestError(404, "not_found", "the path is encoded where it is to be plain")  # Accounts%2F...
 
 
-def _stream_of(call: Call, stream_id: str) -> Stream:
+def _stream_of(call: Call | CallRecord, stream_id: str) -> Stream | StreamRecord:
     """Find a stream by its sid, else by its name: the live one, else the last of that name."""
     if stream_id in call.streams:
         return call.streams[stream_id]
@@ -202,7 +205,7 @@ def _custom_parameters(fields: Mapping[str, Any]) -> dict[str, str]:
     return parameters
 
 
-def _call_resource(call: Call, base: str) -> dict[str, Any]:
+def _call_resource(call: Call | CallRecord, base: str) -> dict[str, Any]:
     uri = f"{base}/Calls/{quote(call.id, safe='')}"
     status = _STATUS.get(call.state)
     if status is None:
@@ -226,7 +229,7 @@ def _call_resource(call: Call, base: str) -> dict[str, Any]:
     }
 
 
-def _stream_resource(call: Call, stream: Stream, base: str) -> dict[str, Any]:
+def _stream_resource(call: Call | CallRecord, stream: Stream | StreamRecord, base: str) -> dict[str, Any]:
     sid = quote(stream.sid, safe="")
     return {
         "sid": stream.sid,

@@ -21,6 +21,7 @@ from trunkline.extras import needs_extra
 from trunkline.stream.request import StreamRequest, check_text
 from trunkline.switch.call import Call
 from trunkline.switch.events import CallbackForm
+from trunkline.switch.records import CallRecord
 from trunkline.switch.stream import Stream
 
 with needs_extra("server"):
@@ -177,10 +178,10 @@ def attribute_error(error: FormatError, names: Mapping[str, str]) -> RestError:
 
 
 async def start_stream(
-    call: Call, request: StreamRequest, callback_form: CallbackForm, names: Mapping[str, str]
+    call: Call | CallRecord, request: StreamRequest, callback_form: CallbackForm, names: Mapping[str, str]
 ) -> Stream:
     """Start a stream, once its endpoint has accepted; RestError 422 with the reason as its code."""
-    if call.state in ("ending", "ended"):
+    if isinstance(call, CallRecord) or call.state in ("ending", "ended"):
         raise RestError(422, "call_ended", f"the call is {call.state}: it takes no stream")
     try:
         return await call.start_stream(request, callback_form=callback_form)

@@ -17,7 +17,7 @@ from trunkline.errors import (
     TrunklineError,
 )
 from trunkline.extras import needs_extra
-from trunkline.net.client import Sending, StreamResult
+from trunkline.net.client import Sending, StreamResult, without_token
 from trunkline.stream import StreamRequest, StreamSender
 from trunkline.switch.clock import Lateness
 from trunkline.switch.events import CallbackForm, StreamState
@@ -247,7 +247,8 @@ class Stream:
             return RemoteProtocolError(
                 f"the endpoint had not taken {len(self._queue)} messages when the connection ended"
             )
-        why = f": {result.close_reason}" if result.close_reason else ""
+        reason = without_token(self.request.authorization_bearer_token, result.close_reason)
+        why = f": {reason}" if reason else ""
         return RemoteProtocolError(f"the endpoint ended the stream with close code {result.close_code}{why}")
 
 

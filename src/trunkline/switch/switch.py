@@ -6,7 +6,7 @@ import ssl as tls
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 from uuid import uuid4
 
 from trunkline.errors import FormatError, LocalProtocolError
@@ -16,7 +16,11 @@ from trunkline.switch.call import Call, Exchange
 from trunkline.switch.callbacks import CallbackSender
 from trunkline.switch.clock import TICK_MS
 from trunkline.switch.events import CallChanged, SwitchEvent
+from trunkline.switch.records import CallRecord
 from trunkline.switch.sources import Source
+
+if TYPE_CHECKING:
+    from trunkline.switch.journal import Journal  # SQLite is not in every Python
 
 __all__ = ["Switch"]
 
@@ -36,6 +40,7 @@ class Switch:
     Parameters: `project_id` and `token`, what the APIs' clients authenticate with, and `space_id`; `ssl`,
     what is trusted at the other end of a stream, None for the system's authorities; `targets`, which says
     where streams may go, None for anywhere; `callbacks`, which delivers status callbacks, None for nowhere.
+    `journal` keeps what becomes of calls, and has those of former runs; it is closed after the switch.
     `insecure_loopback` lets streams of `Call.stream` go to ws:// on loopback hosts, in the clear; all others
     are wss://.
 
@@ -55,6 +60,7 @@ class Switch:
         targets: Targets | None = None,
         ssl: tls.SSLContext | None = None,
         callbacks: CallbackSender | None = None,
+        journal: "Journal | None" = None,
         insecure_loopback: bool = False,
     ) -> None:
         self.project_id = project_id
@@ -71,11 +77,27 @@ class Switch:
         self._is_telling = False
         self._n_placed = 0
         self._closed = False
+        self._former: Mapping[str, CallRecord] = {}
+        if journal is not None:
+            self._former = journal.former
+            self.subscribe(journal.listen)
 
     @property
     def calls(self) -> Mapping[str, Call]:
         """The calls by id, as they began or ended; the last 1,000 that ended are kept."""
         return MappingProxyType(self._calls)
+
+    def known_call(self, call_id: str) -> Call | CallRecord | None:
+        """Find a call of this run, or of a former run of the same project; None when there is none."""
+        former = self._former.get(call_id)
+        if former is not None and former.project_id == self.project_id:
+            return former
+        return self._calls.get(call_id)
+
+    def known_calls(self) -> list[Call | CallRecord]:
+        """Give all calls that `known_call` finds, those of former runs first."""
+        former = [call for call in self._former.values() if call.project_id == self.project_id]
+        return [*former, *self._calls.values()]
 
     def place_call(
         self,
