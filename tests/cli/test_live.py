@@ -124,7 +124,7 @@ def test_a_view_that_fails_says_so_and_goes_on_in_plain_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # stands for a terminal
-    monkeypatch.setattr("trunkline.cli.live.REFRESH_HZ", 1000)
+    monkeypatch.setattr("trunkline.cli.view.REFRESH_HZ", 1000)
 
     def levels_dbfs(self: CallRecording) -> Any:
         raise NotImplementedError("no levels")

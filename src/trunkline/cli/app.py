@@ -16,6 +16,7 @@ from trunkline.cli.output import describe, printable
 from trunkline.cli.receive import receive
 from trunkline.cli.replay import replay
 from trunkline.cli.send import send
+from trunkline.cli.switch import switch
 from trunkline.cli.swml import swml
 
 __all__ = ["app"]
@@ -42,11 +43,11 @@ class _Group(click.Group):
 @click.version_option(version("trunkline"), message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def app(debug: bool) -> None:
-    """Receive and send the media streams of phone calls.
+    """Receive, send and make the media streams of phone calls.
 
     Exit codes: 0 done, 1 an error (one line says which), 2 wrong usage, 130 interrupted.
     """
 
 
-for command in (receive, send, replay, swml, demo):
+for command in (receive, send, replay, switch, swml, demo):
     app.add_command(command)

@@ -1,16 +1,13 @@
 """What recordings look like while they run: live lines, or plain lines without a terminal."""
 
-import asyncio
 import math
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trunkline.cli.output import open_console, printable
 from trunkline.cli.summary import JITTER_MS, lost_percent, summary, two_digits
+from trunkline.cli.view import LiveView
 from trunkline.net import CallRecording
 
 __all__ = ["RecordingView"]
@@ -20,54 +17,18 @@ METER_CELLS = (4, 12)
 TRACK_CELLS = 9  # "outbound "
 SPARE_CELLS = 2  # the terminal's echo of Ctrl-C must not wrap: the lines could not be taken back
 METER_FLOOR_DBFS = -60.0
-REFRESH_HZ = 8
 HEADINGS = ("dBFS", "packets", "lost", "concealed", "jitter", "seconds")
 DISPENSABLE = "packets"  # where the terminal is too narrow for all
 
 
-class RecordingView:
+class RecordingView(LiveView):
     """Show recordings: an async context manager; give its `started` and `ended` to CallRecordings."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.running: list[CallRecording] = []
         self.n_failed = 0
         self.n_ended = 0
-        self._console = open_console()
-        self._is_live = False
-        self._live = Live(
-            console=self._console, get_renderable=self._render, auto_refresh=False, transient=True
-        )
-        self._refreshing: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        if self._console.is_terminal:
-            self._is_live = True
-            self._live.start()
-            self._refreshing = asyncio.create_task(self._refresh())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            self._stop_live()
-
-    async def _refresh(self) -> None:
-        """Draw from the event loop: rich's own thread would read the calls while they change."""
-        while self._is_live:
-            await asyncio.sleep(1 / REFRESH_HZ)
-            try:
-                self._live.refresh()
-            except Exception as error:
-                self._stop_live()
-                what = f"{type(error).__name__}: {error}"
-                self.note(f"the live lines failed, plain ones follow: {what}", "yellow")
-
-    def _stop_live(self) -> None:
-        """Take the live lines away: the last that Live draws is nothing."""
-        self._is_live = False
-        self._live.stop()
 
     def started(self, recording: CallRecording) -> None:
         """Take a recording into the view."""
@@ -93,17 +54,6 @@ class RecordingView:
             self.note(f"error: {_files(recording)}: {what}", style="red")
         elif recording.call.error is not None:
             self.note(f"  cut short: {recording.call.error}", style="yellow")
-
-    def note(self, text: str, style: str = "") -> None:
-        """Print a line, above the live lines."""
-        self._console.print(Text(printable(text), style), soft_wrap=True)
-
-    def print(self, table: Table) -> None:
-        """Print a table."""
-        self._console.print(table)
-
-    def _render(self) -> Table | str:
-        return self._table() if self._is_live else ""
 
     def _table(self) -> Table:
         fit = max(1, (self._console.height - 4) // 2)

@@ -2,11 +2,9 @@
 
 import asyncio
 import errno
-import logging
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,6 @@ from trunkline.formats import OPUS_RATES, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, Code
 from trunkline.stream.recording_files import FORMATS, LAYOUTS
 
 if TYPE_CHECKING:
-    from trunkline.cli.live import RecordingView
     from trunkline.net import CallRecordings, RtpServer, Server
 
     Serving = Callable[[CallRecordings], AbstractAsyncContextManager[Server | RtpServer]]
@@ -200,12 +197,10 @@ async def _receive(
 ) -> int:
     from trunkline.cli.live import RecordingView
     from trunkline.cli.summary import append_stats
+    from trunkline.cli.view import stop_on_signals, warnings_in
     from trunkline.net import CallRecording
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell that put us behind
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     if stats is not None:
         stats.open("ab").close()  # what cannot be written is told before the first call
     view = RecordingView()
@@ -217,41 +212,10 @@ async def _receive(
         if view.n_ended == calls:
             stop.set()
 
-    with _warnings_in(view):
+    with warnings_in(view):
         handler = recordings(on_start=view.started, on_end=ended)
         async with serving(handler) as server:
             view.note(f"listening on {server.url}, recording into {handler.directory}")
             async with view:
                 await stop.wait()
     return 1 if view.n_failed else 0
-
-
-@contextmanager
-def _warnings_in(view: "RecordingView") -> Iterator[None]:
-    """Show what is logged as lines of the view; with --debug logging shows it, tracebacks and all."""
-    if click.get_current_context().find_root().params["debug"]:
-        yield
-        return
-    lines = _Lines(view)
-    logging.getLogger().addHandler(lines)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(lines)
-
-
-class _Lines(logging.Handler):
-    """Give each record to a view, as one line."""
-
-    def __init__(self, view: "RecordingView") -> None:
-        super().__init__(logging.WARNING)
-        self._view = view
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            line = f"{record.levelname.lower()}: {record.getMessage()}"
-            if record.exc_info and record.exc_info[1]:
-                line += f": {record.exc_info[1]!r}"
-            self._view.note(line, "yellow")
-        except Exception:
-            self.handleError(record)

@@ -79,7 +79,7 @@ class ServerConnection:
         self._outgoing: list[bytes] = []
         self._contexts: dict[str, None] = {}  # a set that keeps its order
         self._unanswered: dict[Id, Command] = {}
-        self._unacknowledged: dict[Id, float] = {}
+        self._unacknowledged: dict[Id, tuple[float, Event | None]] = {}
         self._n_requests = 0
         self._event_acks = False
         self.project: str | None = None
@@ -108,7 +108,13 @@ class ServerConnection:
     @property
     def oldest_unacknowledged_s(self) -> float | None:
         """When the oldest of them was sent: a client that lives answers within seconds."""
-        return next(iter(self._unacknowledged.values()), None)
+        return next((sent_s for sent_s, _ in self._unacknowledged.values()), None)
+
+    @property
+    def unacknowledged_events(self) -> tuple[Event, ...]:
+        """The events of calls that the client has not acknowledged, in order: what may have been lost."""
+        sent = [event for _, event in self._unacknowledged.values()]
+        return tuple(event for event in sent if event and event.event_type != AUTHORIZATION_STATE)
 
     def messages_to_send(self) -> list[bytes]:
         """Take the messages that wait to be sent."""
@@ -150,7 +156,7 @@ class ServerConnection:
         """Send an event, which the client acknowledges."""
         if not self.authenticated:
             raise LocalProtocolError("no client has connected: events have nowhere to go")
-        self._request("signalwire.event", event.body(), event.timestamp if self._event_acks else None)
+        self._request("signalwire.event", event.body(), event.timestamp if self._event_acks else None, event)
 
     def ping(self, now_s: float) -> None:
         """Ask whether the client lives; its answer counts as an acknowledgement."""
@@ -267,9 +273,11 @@ class ServerConnection:
         del self._unanswered[command.request_id]
         self._outgoing.append(message_bytes)
 
-    def _request(self, method: str, params: dict[str, Any], sent_s: float | None) -> None:
+    def _request(
+        self, method: str, params: dict[str, Any], sent_s: float | None, event: Event | None = None
+    ) -> None:
         self._n_requests += 1
         request_id = f"trunkline-{self._n_requests}"
         self._outgoing.append(request(request_id, method, params))
         if sent_s is not None and len(self._unacknowledged) < UNACKNOWLEDGED_MAX:
-            self._unacknowledged[request_id] = sent_s
+            self._unacknowledged[request_id] = (sent_s, event)

@@ -1,6 +1,7 @@
 """A switch on one's own machine: calls whose audio is made here, and streams of them to WebSocket endpoints.
 
     Switch -> Call -> Stream: one call's audio, sent in real time to a wss:// URL
+    serve_switch: RELAY and the REST APIs, by which their clients control the calls
     Source: where a call's audio comes from, a file, a capture, a generator or an RTP port
 
 Everything belongs to one event loop. What has a socket needs aiohttp: `pip install 'trunkline[server]'`.
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from trunkline.switch.file_sources import CaptureSource, FileSource
     from trunkline.switch.journal import Journal
     from trunkline.switch.records import CallRecord, StreamRecord
+    from trunkline.switch.relay_door import Client, RelayDoor
     from trunkline.switch.rtp_source import RtpSource
     from trunkline.switch.scripted_call import ScriptedCall, call_scope
+    from trunkline.switch.server import SwitchServer, serve_switch
     from trunkline.switch.sounds import Sounds
     from trunkline.switch.sources import PcmSource, SilenceSource, Source, SpeechSource, ToneSource
     from trunkline.switch.stream import Stream
@@ -30,9 +33,11 @@ __all__ = [
     "CallRecord",
     "CallbackSender",
     "CaptureSource",
+    "Client",
     "FileSource",
     "Journal",
     "PcmSource",
+    "RelayDoor",
     "RtpSource",
     "ScriptedCall",
     "SilenceSource",
@@ -45,8 +50,10 @@ __all__ = [
     "StreamRecord",
     "Switch",
     "SwitchEvent",
+    "SwitchServer",
     "ToneSource",
     "call_scope",
+    "serve_switch",
 ]
 
 # Imported when they are asked for: trunkline.switch.swml needs no aiohttp.
@@ -58,8 +65,10 @@ _MODULES = {
     "file_sources": ("CaptureSource", "FileSource"),
     "journal": ("Journal",),
     "records": ("CallRecord", "StreamRecord"),
+    "relay_door": ("RelayDoor", "Client"),
     "rtp_source": ("RtpSource",),
     "scripted_call": ("ScriptedCall", "call_scope"),
+    "server": ("SwitchServer", "serve_switch"),
     "sounds": ("Sounds",),
     "sources": ("PcmSource", "SilenceSource", "Source", "SpeechSource", "ToneSource"),
     "stream": ("Stream",),
