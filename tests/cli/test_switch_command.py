@@ -1,6 +1,8 @@
 """trunkline switch as a user runs it: a process of its own, and applications that it calls."""
 
 import asyncio
+import base64
+import json
 import os
 import pty
 import re
@@ -9,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,6 +208,30 @@ def test_a_call_at_once_answered_by_itself_and_streamed_over_rest(tmp_path: Path
         code, output, errors = read_rest(process)
     assert (code, errors) == (0, "")
     assert "ended after" in output
+
+
+def test_a_journal_keeps_calls_for_rest_over_a_restart(tmp_path: Path) -> None:
+    journal = tmp_path / "calls.journal"
+
+    def calls(variables: dict[str, str]) -> list[str]:
+        account, token = variables["SIGNALWIRE_PROJECT_ID"], variables["SIGNALWIRE_API_TOKEN"]
+        request = urllib.request.Request(
+            f"http://{variables['SIGNALWIRE_SPACE']}/api/laml/2010-04-01/Accounts/{account}/Calls.json",
+            headers={"Authorization": "Basic " + base64.b64encode(f"{account}:{token}".encode()).decode()},
+        )
+        with urllib.request.urlopen(request, timeout=GUARD_S) as response:  # noqa: S310  # http:// alone
+            return [call["sid"] for call in json.load(response)["calls"]]
+
+    options = ("--call", "tone:440", "--at-once", "--journal", journal)
+    with switching(tmp_path, *options) as (process, variables):
+        call_id = re.findall(r"^call (\S+):", process.stdout.readline())[0]
+        assert calls(variables) == [call_id]
+        process.kill()
+        read_rest(process)
+    with switching(tmp_path, "--journal", journal) as (process, variables):
+        assert calls(variables) == [call_id]
+        process.terminate()
+        assert read_rest(process)[0] == 0
 
 
 def test_once_fails_with_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

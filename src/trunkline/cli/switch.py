@@ -5,6 +5,7 @@ import errno
 import secrets
 import shlex
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +111,12 @@ def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -
     show_default=True,
     help="Where the certificate, its key and the token are kept.",
 )
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep calls and streams there, so that REST finds them after a restart.",
+)
 @click.option("--no-tls", is_flag=True, help="Serve ws:// and http:// only; on loopback.")
 def switch(
     listen: tuple[str, int],
@@ -128,6 +135,7 @@ def switch(
     insecure_loopback: bool,
     cacert: Path | None,
     cert_dir: Path,
+    journal: Path | None,
     no_tls: bool,
 ) -> None:
     """Be the platform: calls to try an application with, over RELAY and REST, on this machine.
@@ -169,6 +177,7 @@ def switch(
                 insecure_loopback=insecure_loopback,
                 cacert=cacert,
                 cert_dir=cert_dir,
+                journal=journal,
                 tls=not no_tls,
             )
         )
@@ -191,13 +200,14 @@ async def _serve(
     insecure_loopback: bool,
     cacert: Path | None,
     cert_dir: Path,
+    journal: Path | None,
     tls: bool,
 ) -> int:
     from trunkline.cli.switch_view import SwitchView
     from trunkline.cli.view import stop_on_signals, warnings_in
     from trunkline.net.targets import Targets
     from trunkline.net.tls import client_context, kept_certificate, server_context
-    from trunkline.switch import CallbackSender, Switch, serve_switch
+    from trunkline.switch import CallbackSender, Journal, Switch, serve_switch
     from trunkline.switch.source_names import make_source
 
     stop, view = stop_on_signals(), SwitchView()
@@ -207,7 +217,7 @@ async def _serve(
         ca_file, key = kept_certificate(cert_dir, host)
         context = server_context(ca_file, key)
         trusted.load_verify_locations(ca_file)  # `trunkline receive` may have it, too
-    with warnings_in(view):
+    with warnings_in(view), nullcontext() if journal is None else Journal(journal) as kept:
         async with (
             CallbackSender(targets, ssl=trusted) as callbacks,
             Switch(
@@ -217,6 +227,7 @@ async def _serve(
                 ssl=trusted,
                 callbacks=callbacks,
                 insecure_loopback=insecure_loopback,
+                journal=kept,
             ) as switch,
         ):
             place = partial(calling.place, switch, view, stop)
