@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -20,7 +21,7 @@ __all__ = ["LiveView", "stop_on_signals", "warnings_in"]
 REFRESH_HZ = 8
 
 
-class LiveView:
+class LiveView(ABC):
     """Lines that are printed, above a table that is drawn anew as long as this async context manager is open.
 
     Without a terminal there is no table.
@@ -75,8 +76,9 @@ class LiveView:
     def _render(self) -> Table | str:
         return self._table() if self._is_live else ""
 
+    @abstractmethod
     def _table(self) -> Table:
-        raise NotImplementedError
+        """Make the live lines."""
 
 
 def stop_on_signals() -> asyncio.Event:
