@@ -7,10 +7,10 @@ import pytest
 from aiohttp import WSMessage, WSMsgType
 
 from tests.net.endpoints import Seen, call_messages, connect, run, send
-from tests.net.virtual_time import run_in_virtual_time
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
 from trunkline.net import Call, serve
 from trunkline.stream import Frame, Start, StreamReceiver
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 MESSAGES = [message.decode() for message in call_messages("flood", bytes(2 * 160 * 200))]
 

@@ -11,13 +11,13 @@ import pytest
 from aiohttp import web
 
 from tests.net.endpoints import Seen, pcm_of, run
-from tests.net.virtual_time import run_in_virtual_time
 from trunkline import g711
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.net import Call, serve, stream
 from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.stream import Frame, StreamSender
 from trunkline.testing import conversation, speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 PCM = speech_like(1.01)
 

@@ -8,7 +8,6 @@ import aiohttp
 import pytest
 
 from tests.net.endpoints import connect, pcm_of, send
-from tests.net.virtual_time import run_in_virtual_time
 from trunkline import g711
 from trunkline.errors import CallEndedError, ConcurrentUseError, FormatError, LocalProtocolError
 from trunkline.net import Call, serve
@@ -26,6 +25,7 @@ from trunkline.stream import (
     StreamSender,
 )
 from trunkline.testing import speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 Handler = Callable[[Call], Awaitable[None]]
 SPEECH = speech_like(2, 8000)

@@ -11,13 +11,13 @@ import pytest
 
 from tests.net.endpoints import Seen, call_messages, close_of, connect, pcm_of, run, send
 from tests.net.test_recording import file_size_limit
-from tests.net.virtual_time import run_in_virtual_time
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.net import Call, CallRecordings, serve
 from trunkline.net.replay import replay
 from trunkline.stream import CapturedMessage, Frame, read_capture
 from trunkline.stream.capture import MESSAGE_BYTES_MAX
 from trunkline.testing import speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 TOKEN = "s3cret-token-of-this-test"  # noqa: S105
 PCM = speech_like(1.01)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from tests.net.addresses import NEAR, V4, ipv4_spellings, is_public, reference_ipv4
 from tests.net.endpoints import run
 from tests.net.hosts import Answers, Fails, Listener
-from tests.net.virtual_time import run_in_virtual_time
 from trunkline.errors import FormatError, RemoteProtocolError, TargetRefusedError
 from trunkline.net.addresses import parse_host
 from trunkline.net.targets import RESOLVE_TIMEOUT_S, Target, Targets
 from trunkline.net.tls import client_context, self_signed, server_context
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 PUBLIC = "93.184.215.14"
 

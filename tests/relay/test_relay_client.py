@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.virtual_time import run_in_virtual_time
 from tests.relay.scripted import DEVICE, PROJECT, TOKEN, Exchange, exchange
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.relay import Call, Connect, Event, RelayClient, RelayError
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 GUARD_S = 1000  # of virtual time: a hang becomes a failure at once
 URL = "wss://example.com/"

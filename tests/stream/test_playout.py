@@ -366,3 +366,15 @@ def test_audio_is_copied() -> None:
     samples[0] = 77
     (message,) = playout.due(0)
     assert json.loads(message)["media"]["payload"].startswith("AAABAAIA")
+
+
+def test_a_clear_before_the_start_and_after_the_end_drops_what_there_is() -> None:
+    sender = StreamSender("PCMU", sample_rate=16_000)
+    playout = Playout(sender)
+    playout.play(bytes(640))
+    assert playout.clear() == 20
+    sender.start()
+    playout.play(bytes(640))
+    playout.finish()
+    assert len(playout.due(0)) == 3  # the filter's rest, too
+    assert playout.clear() == 0

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import answered, endpoint, switch, texts
 from trunkline.switch import Journal
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 
 async def listens(socket: Any) -> None:

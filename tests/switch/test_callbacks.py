@@ -14,13 +14,13 @@ import pytest
 
 from tests.net.endpoints import run
 from tests.net.hosts import Answers, Fails, Listener
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.callback_server import Receiver, Trickles, after, hangs_up, never, receiving, status
 from tests.switch.test_status import KEY, form_signature, json_signatures, stream_status
 from trunkline.net.targets import Targets
 from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.switch.callbacks import CONNECTIONS_MAX, WAITING_MAX, CallbackSender
 from trunkline.switch.status import StatusCallback
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 LOOPBACK = Targets.for_bind("127.0.0.1")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.net.virtual_time import run_in_virtual_time
 from trunkline.switch.clock import Clock, Lateness
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 
 def test_being_late_moves_no_deadline() -> None:

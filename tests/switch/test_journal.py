@@ -13,7 +13,6 @@ import pytest
 
 from tests.full_disk import file_size_limit
 from tests.net.endpoints import run
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.journals import listens, written
 from tests.switch.parties import NUMBERS, answered, endpoint, switch
 from tests.switch.rest_doors import ACCOUNT, CALLING, STREAM_TOKEN, doors
@@ -23,6 +22,7 @@ from trunkline.stream import StreamRequest
 from trunkline.switch import Journal
 from trunkline.switch import journal as journal_module
 from trunkline.switch.records import CallRecord, StreamRecord
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 
 def command(name: str, call_id: str, /, **params: Any) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import NUMBERS, endpoint, switch, texts
 from trunkline.errors import LocalProtocolError, StreamStartError
 from trunkline.switch import CallChanged, Journal, Switch, SwitchEvent
 from trunkline.switch import journal as journal_module
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 CALLS_MAX, STREAMS_MAX = 2, 1
 # What is done, to which of the live calls, and to which of its streams.

@@ -10,7 +10,6 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.relay_doors import (
     DEVICE,
     NUMBERS,
@@ -25,6 +24,7 @@ from trunkline.errors import FormatError
 from trunkline.stream import Frame
 from trunkline.switch import Call, Client, SpeechSource, Switch, serve_switch
 from trunkline.switch.relay_client import EVENTS_MAX
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 
 async def streaming(d: Doors, client: RawClient, *names: str) -> Call:

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.relay_doors import Doors, RawClient, eventually, plain_doors
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 STREAMS = ("s1", "s2", "s3")
 STATES = ["receive", "ringing", "answered", "ending", "ended"]

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 
 from tests.net.endpoints import run
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.rest_doors import (
     ACCOUNT,
     CALLING,
@@ -25,6 +24,7 @@ from tests.switch.rest_doors import (
     serving,
 )
 from trunkline.switch.rest import rest_routes
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.net.virtual_time import run_in_virtual_time
 from trunkline import g711, resample, rtp, wav
 from trunkline.errors import FormatError
 from trunkline.stream import CaptureWriter, StreamSender
@@ -27,6 +26,7 @@ from trunkline.switch import (
 )
 from trunkline.switch.sources import at_rate
 from trunkline.testing import conversation, speech_like, tone
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 PCM = speech_like(1.01)
 SIDES = conversation(2.5)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tests.net.endpoints import Seen, pcm_of
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import NUMBERS, answered, now_ms, switch
 from trunkline import g711, resample
 from trunkline.net import Call as EndpointCall
@@ -16,6 +15,7 @@ from trunkline.net import serve
 from trunkline.stream import Event, Frame, Payload, StreamReceiver, StreamSender
 from trunkline.switch import PcmSource, Stream
 from trunkline.testing import conversation, speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 SIDES = dict(zip(("inbound", "outbound"), conversation(3.01), strict=True))
 EXACT: dict[str, Callable[[bytes], bytes]] = {

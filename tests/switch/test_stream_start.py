@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 
 from tests.net.endpoints import Seen, pcm_of, run
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import Told, answered, raw_endpoint, switch
 from trunkline.errors import FormatError, StreamStartError
 from trunkline.net import serve
@@ -20,6 +19,7 @@ from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.stream import StreamRequest
 from trunkline.switch.callbacks import StatusCallback, StreamStatus
 from trunkline.testing import speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 STATUS_URL = "https://example.com/status"
 TOKEN = "s3cret-t0ken"  # noqa: S105

@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from tests.net.endpoints import Seen, pcm_of, run
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import NUMBERS, TOKEN, Told, answered, endpoint, now_ms, switch, texts
 from trunkline import g711
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError, StreamStartError
@@ -20,6 +19,7 @@ from trunkline.stream import Dtmf, StreamRequest, StreamSender
 from trunkline.switch import PcmSource, StreamChanged, Switch
 from trunkline.switch import call as call_module
 from trunkline.testing import speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 PCM = speech_like(3.0)
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.net.endpoints import Seen, run
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import NUMBERS, Told, answered, switch
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.net import serve
@@ -16,6 +15,7 @@ from trunkline.stream import StreamRequest
 from trunkline.switch import Call, CallChanged, PcmSource, StreamChanged, SwitchEvent, ToneSource
 from trunkline.switch import call as call_module
 from trunkline.switch import switch as switch_module
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 
 def test_a_call_says_what_it_is() -> None:

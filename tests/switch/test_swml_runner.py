@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.swml_documents import documents
 from trunkline.errors import FormatError, LocalProtocolError, TrunklineError
 from trunkline.switch.swml import Connect, Scopes, Silence, Stream, parse, run
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 MINUTE = 60.0
 

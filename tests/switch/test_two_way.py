@@ -3,7 +3,6 @@
 import asyncio
 
 from tests.net.endpoints import Seen, pcm_of, run
-from tests.net.virtual_time import run_in_virtual_time
 from tests.switch.parties import NUMBERS, answered, now_ms, switch
 from trunkline import g711
 from trunkline.net import Call as EndpointCall
@@ -11,6 +10,7 @@ from trunkline.net import serve
 from trunkline.stream import Dtmf, Frame, Mark, StreamRequest
 from trunkline.switch import PcmSource, ToneSource
 from trunkline.testing import speech_like, tone
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 SAID = speech_like(1.5, seed=1)
 ULAW = g711.ulaw_decode(g711.ulaw_encode(SAID))

@@ -155,8 +155,7 @@ class StreamSender(MediaSender):
 
     @exclusive
     def discard(self, track: str | None = None) -> None:
-        """Forget what a track's last `media` left over and its filter holds: what was said is interrupted."""
-        self._check_live("discard")
+        """Forget what a track's last `media` left over and its filter holds, if anything; at any time."""
         self.packetizer(track).reset()
 
     @exclusive
