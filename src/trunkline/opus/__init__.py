@@ -7,6 +7,8 @@ says ms.
 from trunkline._native.opus_decoder import Decoder, Recovery
 from trunkline._native.opus_encoder import Encoder
 from trunkline._native.opus_many import decode_many, encode_many
+from trunkline.opus.file_reader import OpusReader
+from trunkline.opus.file_writer import OpusWriter
 from trunkline.opus.library import LibraryInfo, library
 from trunkline.opus.ogg_reader import OggPacket, OggReader
 from trunkline.opus.ogg_writer import OggWriter
@@ -19,6 +21,8 @@ __all__ = [
     "OggPacket",
     "OggReader",
     "OggWriter",
+    "OpusReader",
+    "OpusWriter",
     "PacketInfo",
     "Recovery",
     "Repacketizer",

@@ -34,12 +34,14 @@ _HEAD: Final = struct.Struct("<8sBBHIhB")
 class OggPacket(NamedTuple):
     """A packet, the position of its first sample at 48 kHz, and how many are missing before it.
 
-    The position has `pre_skip` still to be taken off. `lost_samples` is what OggWriter.write takes.
+    The position has `pre_skip` still to be taken off. `lost_samples` is what OggWriter.write takes, and
+    `trimmed_samples` how many of its end are not to be played.
     """
 
     packet: bytes
     position: int
     lost_samples: int = 0
+    trimmed_samples: int = 0
 
 
 class OggReader(Exclusive):
@@ -259,15 +261,17 @@ class OggReader(Exclusive):
             except PayloadError:
                 self.damaged += 1
         if packets:
-            lost = self._place(page, sum(n_samples for _, n_samples in packets))
-            begin = self._end
-            for packet, n_samples in packets:
-                self._end += n_samples
-                self._ready.append((OggPacket(packet, self._end - n_samples, lost), self._end))
-                lost = 0
-            self._link_end = self._end
+            n_page = sum(n_samples for _, n_samples in packets)
+            lost = self._place(page, n_page)
+            begin = position = self._end
+            self._end = self._link_end = begin + n_page
             if page.flags & ENDS and page.granule >= 0:
                 self._link_end = min(self._end, max(begin, page.granule + self._offset))
+            for packet, n_samples in packets:
+                begin, position = position, position + n_samples
+                trimmed = min(max(0, position - self._link_end), n_samples)
+                self._ready.append((OggPacket(packet, begin, lost, trimmed), position))
+                lost = 0
 
     def _place(self, page: Page, n_samples: int) -> int:
         """Say how many samples are missing before those of a page, and go on behind them."""

@@ -8,7 +8,7 @@ from typing import Final
 from trunkline import audioop
 from trunkline.errors import FormatError
 from trunkline.formats import OPUS_CHANNELS_MAX, OPUS_RATES
-from trunkline.opus import Encoder, OggWriter
+from trunkline.opus import OpusWriter
 from trunkline.stream.events import Start
 from trunkline.stream.messages import TRACKS
 from trunkline.wav import WavWriter
@@ -25,9 +25,6 @@ __all__ = [
 
 LAYOUTS: Final = ("stereo", "mixed", "separate")
 FORMATS: Final = ("wav", "opus")  # what file names end in
-OPUS_BITRATE: Final = 24_000  # for each channel: neither is heard in the other then
-OPUS_PACKETS_HZ: Final = 50
-OPUS_CLOCK_RATE: Final = 48_000  # of pre-skip and end trim (RFC 7845 4)
 
 
 def check_layout(layout: str) -> None:
@@ -67,11 +64,13 @@ class RecordingFiles:
         self._layout = layout
         self._channels = channels
         self._n_channels = channels * len(tracks)
-        self._writers: list[WavWriter | _OpusFile] = []
-        open_file = WavWriter if self.rewritable else _OpusFile
+        self._writers: list[WavWriter | OpusWriter] = []
         try:
             for name in dict.fromkeys(self.paths.values()):
                 n_channels = self._n_channels if layout == "stereo" else channels
+                if not self.rewritable:
+                    _check_opus(sample_rate, n_channels)
+                open_file = WavWriter if self.rewritable else OpusWriter
                 self._writers.append(open_file(name, sample_rate=sample_rate, channels=n_channels))
         except BaseException:
             self.close()
@@ -88,7 +87,7 @@ class RecordingFiles:
         That is where the last one ended, unless the files are `rewritable`.
         """
         if self._layout == "stereo":
-            self._writers[0].write_at(position, pcm)
+            _write(self._writers[0], position, pcm)
             return
         with memoryview(pcm).cast("h") as samples:
             tracks = [self._track(samples, first) for first in range(0, self._n_channels, self._channels)]
@@ -98,7 +97,7 @@ class RecordingFiles:
                 mixed = audioop.add(mixed, track, 2)  # saturates
             tracks = [mixed]
         for writer, track in zip(self._writers, tracks, strict=True):
-            writer.write_at(position, track)
+            _write(writer, position, track)
 
     def _track(self, samples: memoryview, first_channel: int) -> bytes:
         """Take a track's channels out of all."""
@@ -120,59 +119,23 @@ class RecordingFiles:
             raise failed
 
 
-class _OpusFile:
-    """Ogg Opus of PCM, encoded as soon as it fills a packet of 20 ms."""
+def _write(writer: WavWriter | OpusWriter, position: int, pcm: bytes | bytearray) -> None:
+    if isinstance(writer, WavWriter):
+        writer.write_at(position, pcm)
+    else:  # which appends: `position` is where the last one ended
+        writer.write(pcm)
 
-    def __init__(self, path: Path, *, sample_rate: int, channels: int) -> None:
-        if sample_rate not in OPUS_RATES:
-            takes = ", ".join(map(str, OPUS_RATES))
-            raise FormatError(
-                f"recording of {sample_rate} Hz: Opus takes {takes} Hz: receive at one of these rates, "
-                "or record to a .wav"
-            )
-        if channels > OPUS_CHANNELS_MAX:
-            raise FormatError(
-                f"recording of {channels} channels: Opus takes 1 or {OPUS_CHANNELS_MAX}: choose layout "
-                "mixed or separate, or record to a .wav"
-            )
-        self._encoder = Encoder(sample_rate, channels, bitrate=channels * OPUS_BITRATE)
-        self._block_bytes = 2 * channels
-        self._held_back_bytes = self._encoder.lookahead * self._block_bytes
-        self._packet_bytes = sample_rate // OPUS_PACKETS_HZ * self._block_bytes
-        self._clock_samples = OPUS_CLOCK_RATE // sample_rate  # a sample of ours
-        self._pending = bytearray()
-        self._failed = False
-        pre_skip = self._encoder.lookahead * self._clock_samples
-        self._writer = OggWriter(path, channels=channels, sample_rate=sample_rate, pre_skip=pre_skip)
 
-    @property
-    def duration_ms(self) -> float:
-        """What is played of the file, once it is closed or has failed."""
-        return self._writer.duration_ms
-
-    def write_at(self, position: int, pcm: bytes | bytearray) -> None:
-        """Append PCM, which is all that Opus can: `position` is where the last one ended."""
-        self._encode(pcm)
-
-    def close(self) -> None:
-        """Encode the rest, and behind it what the encoder holds back, filled up to a packet."""
-        trim_samples = 0
-        try:
-            if not self._failed:
-                n_bytes = len(self._pending) + self._held_back_bytes
-                n_trimmed = -n_bytes % self._packet_bytes
-                self._encode(bytes(self._held_back_bytes + n_trimmed))
-                trim_samples = n_trimmed // self._block_bytes * self._clock_samples
-        finally:
-            self._writer.close(trim_samples=trim_samples)
-
-    def _encode(self, pcm: bytes | bytearray) -> None:
-        self._pending += pcm
-        n_whole = len(self._pending) - len(self._pending) % self._packet_bytes
-        try:
-            for at in range(0, n_whole, self._packet_bytes):
-                self._writer.write(self._encoder.encode(self._pending[at : at + self._packet_bytes]))
-        except BaseException:
-            self._failed = True
-            raise
-        del self._pending[:n_whole]
+def _check_opus(sample_rate: int, channels: int) -> None:
+    """Refuse what Opus does not take, with what a recorder can do instead."""
+    if sample_rate not in OPUS_RATES:
+        takes = ", ".join(map(str, OPUS_RATES))
+        raise FormatError(
+            f"recording of {sample_rate} Hz: Opus takes {takes} Hz: receive at one of these rates, "
+            "or record to a .wav"
+        )
+    if channels > OPUS_CHANNELS_MAX:
+        raise FormatError(
+            f"recording of {channels} channels: Opus takes 1 or {OPUS_CHANNELS_MAX}: choose layout "
+            "mixed or separate, or record to a .wav"
+        )
