@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from trunkline.audio_files import open_audio
 from trunkline.errors import FormatError, PayloadError, RemoteProtocolError
-from trunkline.extras import needs_extra
 from trunkline.stream import Discontinuity, Frame, Start, StreamReceiver, read_capture
-from trunkline.wav import WavReader
 
 __all__ = ["CaptureSource", "FileSource"]
 
@@ -16,19 +15,18 @@ GAP_CHUNK: Final = 8000  # samples of silence that are made at once
 
 
 class FileSource:
-    """One channel of an audio file: WAV natively, else whatever soundfile reads.
+    """One channel of an audio file: WAV and Opus natively, else whatever soundfile reads.
 
-    `channel` counts from 0. Raises FormatError for what neither reads and for a channel that is not there,
-    LibraryMissingError when it is no WAV and soundfile is missing (`pip install 'trunkline[files]'`), OSError
-    when the file cannot be read.
+    `channel` counts from 0. Raises FormatError for what nobody reads and for a channel that is not there,
+    LibraryMissingError when soundfile is needed and missing (`pip install 'trunkline[files]'`), OSError when
+    the file cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, channel: int = 0) -> None:
-        self._file: WavReader | _SoundFile
         try:
-            self._file = WavReader(path)
-        except FormatError as no_wav:
-            self._file = _SoundFile(path, no_wav)
+            self._file = open_audio(path)
+        except FormatError as error:
+            raise FormatError(f"{os.fspath(path)}: {error}") from error
         self.sample_rate = self._file.sample_rate
         self._channel = channel
         if not 0 <= channel < self._file.channels:
@@ -45,29 +43,6 @@ class FileSource:
 
     def close(self) -> None:
         """Close the file. Idempotent."""
-        self._file.close()
-
-
-class _SoundFile:
-    """A file of soundfile's, with what FileSource takes of a WavReader."""
-
-    def __init__(self, path: str | os.PathLike[str], no_wav: FormatError) -> None:
-        with needs_extra("files"):
-            import soundfile
-        with open(path, "rb"):  # what the system says of it is the better message
-            pass
-        try:
-            self._file: Any = soundfile.SoundFile(path)
-        except soundfile.LibsndfileError as error:
-            raise FormatError(f"{os.fspath(path)}: {no_wav}; soundfile: {error}") from error
-        self.sample_rate: int = self._file.samplerate
-        self.channels: int = self._file.channels
-
-    def read(self, n_samples: int) -> bytes:
-        pcm: bytes = self._file.read(n_samples, dtype="int16").tobytes()
-        return pcm
-
-    def close(self) -> None:
         self._file.close()
 
 

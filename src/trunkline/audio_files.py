@@ -1,0 +1,142 @@
+"""Audio files of any format, read alike: WAV and Opus natively, the rest by soundfile."""
+
+import io
+import os
+from typing import Any, BinaryIO, Final, Protocol
+
+from trunkline.errors import FormatError
+from trunkline.extras import needs_extra
+from trunkline.opus import OpusReader
+from trunkline.wav import WavReader
+
+__all__ = ["AudioReader", "open_audio", "sniff"]
+
+HEAD_BYTES: Final = 64
+_RIFF_FORMS: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
+
+
+class AudioReader(Protocol):
+    """What every reader of a file gives: a WavReader is one."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of one channel, in Hz."""
+
+    @property
+    def channels(self) -> int:
+        """Channels, interleaved."""
+
+    @property
+    def encoding(self) -> str:
+        """What the file holds, such as pcm16, ulaw, opus, vorbis."""
+
+    @property
+    def n_samples(self) -> int | None:
+        """Samples per channel in the whole file; None when only its end tells."""
+
+    def read(self, n_samples: int = -1) -> bytes:
+        """Read up to `n_samples` per channel as s16; -1 reads the rest."""
+
+    def read_float(self, n_samples: int = -1) -> bytes:
+        """Read up to `n_samples` per channel as float32; -1 reads the rest."""
+
+    def close(self) -> None:
+        """Close what was opened here. Idempotent."""
+
+
+def sniff(head: bytes) -> str:
+    """Name the format of a file by its first 64 bytes: wav, opus, flac, ogg, mp3, aiff, capture or "".
+
+    >>> sniff(b"RIFF\\x00\\x00\\x00\\x00WAVE")
+    'wav'
+    """
+    if head.startswith(_RIFF_FORMS):
+        return "wav"
+    if head.startswith(b"OggS"):
+        return "opus" if b"OpusHead" in head else "ogg"
+    if head.startswith(b"fLaC"):
+        return "flac"
+    if head.startswith(b"FORM"):
+        return "aiff"
+    if head.startswith(b"ID3") or (head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0):
+        return "mp3"
+    if head.startswith(b'{"format":"trunkline-capture"'):
+        return "capture"
+    return ""
+
+
+def read_head(file: BinaryIO) -> bytes:
+    """Look at the first bytes of a file, which are still read from it afterwards.
+
+    Raises io.UnsupportedOperation for a pipe that is not buffered.
+    """
+    if file.seekable():
+        at = file.tell()
+        head = file.read(HEAD_BYTES)
+        file.seek(at)
+        return head
+    if not isinstance(file, io.BufferedReader):
+        raise io.UnsupportedOperation("a pipe must be buffered for its format to be found out")
+    head = file.peek(HEAD_BYTES)  # may be shorter: what one read of the pipe gave
+    return head[:HEAD_BYTES]
+
+
+def open_audio(file: str | os.PathLike[str] | BinaryIO) -> AudioReader:
+    """Open an audio file: WAV and Ogg Opus natively, anything else by soundfile, which takes no pipes.
+
+    `file`: a path, or a binary file, which is read from where it stands and stays open. FormatError when
+    nobody reads it, LibraryMissingError when soundfile is needed and missing (`pip install
+    'trunkline[files]'`), OSError when it cannot be read.
+
+    >>> import io
+    >>> from trunkline import wav
+    >>> file = io.BytesIO()
+    >>> wav.write(file, bytes(640), 8000, encoding="alaw")
+    >>> _ = file.seek(0)
+    >>> reader = open_audio(file)
+    >>> reader.sample_rate, reader.channels, reader.encoding, reader.n_samples
+    (8000, 1, 'alaw', 320)
+    """
+    if isinstance(file, str | os.PathLike):
+        with open(file, "rb") as opened:
+            kind = sniff(opened.read(HEAD_BYTES))
+    else:
+        kind = sniff(read_head(file))
+    if kind == "opus":
+        return OpusReader(file)
+    begin = file.tell() if not isinstance(file, str | os.PathLike) and file.seekable() else 0
+    try:
+        return WavReader(file)
+    except FormatError as error:
+        if not isinstance(file, str | os.PathLike) and file.seekable():
+            file.seek(begin)
+        return _SoundFile(file, error)
+
+
+class _SoundFile:
+    """A file that soundfile reads."""
+
+    def __init__(self, file: str | os.PathLike[str] | BinaryIO, no_wav: FormatError) -> None:
+        if not isinstance(file, str | os.PathLike) and not file.seekable():
+            raise FormatError(f"{no_wav}; a pipe brings WAV, Opus or raw audio: give other files by name")
+        with needs_extra("files"):
+            import soundfile
+        try:
+            self._file: Any = soundfile.SoundFile(file)
+        except soundfile.LibsndfileError as error:
+            raise FormatError(f"{no_wav}; soundfile: {error.error_string}") from error
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.encoding: str = self._file.subtype.lower().replace("_", "")
+        self.n_samples: int | None = self._file.frames
+
+    def read(self, n_samples: int = -1) -> bytes:
+        pcm: bytes = self._file.read(n_samples, dtype="int16").tobytes()
+        return pcm
+
+    def read_float(self, n_samples: int = -1) -> bytes:
+        pcm: bytes = self._file.read(n_samples, dtype="float32").tobytes()
+        return pcm
+
+    def close(self) -> None:
+        self._file.close()
