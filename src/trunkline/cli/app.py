@@ -1,7 +1,7 @@
 """The command group: what all commands share, above all how an error is shown."""
 
+import importlib
 import sys
-from importlib.metadata import version
 from typing import IO, Any
 
 from trunkline.errors import TrunklineError
@@ -9,15 +9,8 @@ from trunkline.extras import needs_extra
 
 with needs_extra("cli"):
     import click
-    import rich  # noqa: F401  (looked for here once, for every command)
 
-from trunkline.cli.demo import demo
 from trunkline.cli.output import describe, printable
-from trunkline.cli.receive import receive
-from trunkline.cli.replay import replay
-from trunkline.cli.send import send
-from trunkline.cli.switch import switch
-from trunkline.cli.swml import swml
 
 __all__ = ["app"]
 
@@ -27,7 +20,22 @@ class _OneLineError(click.ClickException):
         click.echo(f"error: {printable(self.format_message())}", file=file, err=True)
 
 
+#: The commands, each in the module of its name, which is imported when it is called.
+COMMANDS = ("receive", "send", "replay", "switch", "swml", "demo")
+
+
 class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        with needs_extra("cli"):  # rich, too
+            module = importlib.import_module(f"trunkline.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -40,14 +48,10 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("trunkline"), message="%(prog)s %(version)s")
+@click.version_option(package_name="trunkline", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def app(debug: bool) -> None:
     """Receive, send and make the media streams of phone calls.
 
     Exit codes: 0 done, 1 an error (one line says which), 2 wrong usage, 130 interrupted.
     """
-
-
-for command in (receive, send, replay, switch, swml, demo):
-    app.add_command(command)
