@@ -2,11 +2,11 @@
 
 import io
 import os
+from collections.abc import Callable
 from typing import Any, BinaryIO, Final, Protocol
 
 from trunkline.errors import FormatError
 from trunkline.extras import needs_extra
-from trunkline.opus import OpusReader
 from trunkline.wav import WavReader
 
 __all__ = ["AudioReader", "open_audio", "sniff"]
@@ -81,12 +81,14 @@ def read_head(file: BinaryIO) -> bytes:
     return head[:HEAD_BYTES]
 
 
-def open_audio(file: str | os.PathLike[str] | BinaryIO) -> AudioReader:
+def open_audio(
+    file: str | os.PathLike[str] | BinaryIO, *, on_damage: Callable[[str], None] | None = None
+) -> AudioReader:
     """Open an audio file: WAV and Ogg Opus natively, anything else by soundfile, which takes no pipes.
 
-    `file`: a path, or a binary file, which is read from where it stands and stays open. FormatError when
-    nobody reads it, LibraryMissingError when soundfile is needed and missing (`pip install
-    'trunkline[files]'`), OSError when it cannot be read.
+    `file`: a path, or a binary file, which is read from where it stands and stays open. `on_damage` is
+    WavReader's. FormatError when nobody reads it, LibraryMissingError when soundfile is needed and missing
+    (`pip install 'trunkline[files]'`), OSError when it cannot be read.
 
     >>> import io
     >>> from trunkline import wav
@@ -103,10 +105,12 @@ def open_audio(file: str | os.PathLike[str] | BinaryIO) -> AudioReader:
     else:
         kind = sniff(read_head(file))
     if kind == "opus":
-        return OpusReader(file)
+        from trunkline.opus import OpusReader  # which reading a WAV does not wait for
+
+        return OpusReader(file) if on_damage is None else OpusReader(file, on_damage=on_damage)
     begin = file.tell() if not isinstance(file, str | os.PathLike) and file.seekable() else 0
     try:
-        return WavReader(file)
+        return WavReader(file, on_damage=on_damage)
     except FormatError as error:
         if not isinstance(file, str | os.PathLike) and file.seekable():
             file.seek(begin)

@@ -1,6 +1,7 @@
 """OpusReader: the PCM of an Ogg Opus file, as a player gives it (RFC 7845)."""
 
 import os
+from collections.abc import Callable
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
@@ -19,7 +20,8 @@ class OpusReader(Exclusive):
 
     `file` is what OggReader takes. `sample_rate`: 8, 12, 16, 24 or 48 kHz; by default what was encoded, when
     it is one of these, else 48 kHz. What is missing is recovered from the packet behind it, or concealed, up
-    to 10 s at a time. FormatError for what is no Ogg Opus file, LibraryMissingError without libopus.
+    to 10 s at a time; `on_damage` is called at the end, with a sentence, if anything was damaged. FormatError
+    for what is no Ogg Opus file, LibraryMissingError without libopus.
 
     >>> import io
     >>> from trunkline import opus
@@ -33,7 +35,14 @@ class OpusReader(Exclusive):
 
     encoding = "opus"
 
-    def __init__(self, file: str | os.PathLike[str] | BinaryIO, *, sample_rate: int | None = None) -> None:
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | BinaryIO,
+        *,
+        sample_rate: int | None = None,
+        on_damage: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self._on_damage: Callable[[str], None] | None = on_damage
         self._packets = OggReader(file)
         try:
             encoded_rate = self._packets.sample_rate
@@ -107,11 +116,21 @@ class OpusReader(Exclusive):
         while wanted < 0 or len(self._pending) < wanted:
             packet = next(self._packets, None)
             if packet is None:
+                self._tell_damage()
                 break
             self._decode(packet, item)
         pcm = bytes(self._pending if wanted < 0 else self._pending[:wanted])
         del self._pending[: len(pcm)]
         return pcm
+
+    def _tell_damage(self) -> None:
+        """At the end of the file, once."""
+        on_damage, self._on_damage = self._on_damage, None
+        packets = self._packets
+        if on_damage is not None and (packets.damaged or packets.skipped_bytes):
+            on_damage(
+                f"{packets.damaged} damaged packets, {packets.skipped_bytes} bytes that are no Ogg page"
+            )
 
     def _decode(self, packet: OggPacket, item: str) -> None:
         """Append what a packet, and the gap before it, give to hear."""

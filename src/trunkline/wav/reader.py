@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -23,10 +23,10 @@ class WavReader(Exclusive):
     Reads RIFF and RF64; PCM of 8, 16, 24 and 32 bits, float of 32 and 64 bits, mu-law and A-law, each
     plain or EXTENSIBLE; chunks in any order; pipes, if fmt comes before data.
 
-    Parameters: `file`, a path, or a binary file, which is read from where it stands and stays open.
-    Raises FormatError when it is no WAV file of these, OSError when it cannot be read; warns with
-    WavWarning when there is less audio than the header claims, or when the header does not know how
-    much there is. Memory follows what is read, never what a header claims.
+    Parameters: `file`, a path, or a binary file, which is read from where it stands and stays open;
+    `on_damage`, called with a sentence when there is less audio than the header claims, or when the header
+    does not know how much there is: by default that is a WavWarning. Raises FormatError when it is no WAV
+    file of these, OSError when it cannot be read. Memory follows what is read, never what a header claims.
 
     >>> import io
     >>> from trunkline import wav
@@ -38,7 +38,13 @@ class WavReader(Exclusive):
     ('pcm16', 40.0, 320, 320)
     """
 
-    def __init__(self, file: str | os.PathLike[str] | BinaryIO) -> None:
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | BinaryIO,
+        *,
+        on_damage: Callable[[str], None] | None = None,
+    ) -> None:
+        self._on_damage = on_damage
         self._file: BinaryIO
         if isinstance(file, str | os.PathLike):
             self._file, self._owns_file = open(file, "rb"), True  # noqa: SIM115
@@ -79,7 +85,10 @@ class WavReader(Exclusive):
         return odd_bytes
 
     def _warn(self, message: str) -> None:
-        warnings.warn(message, WavWarning, stacklevel=4)
+        if self._on_damage is not None:
+            self._on_damage(message)
+        else:
+            warnings.warn(message, WavWarning, stacklevel=4)
 
     @property
     def sample_rate(self) -> int:

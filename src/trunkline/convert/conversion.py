@@ -1,0 +1,204 @@
+"""convert: one recording into another."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from typing import BinaryIO, Final
+
+import msgspec
+
+from trunkline.audio_files import AudioReader
+from trunkline.convert.output_files import output_file
+from trunkline.convert.pipeline import Pcm, beside, dithered, measured, prepared, scaled, within
+from trunkline.convert.plan import Plan
+from trunkline.convert.readers import open_reader
+from trunkline.convert.remote import is_remote, open_remote
+from trunkline.convert.writers import open_writer
+from trunkline.errors import FormatError
+from trunkline.formats import OPUS_RATES
+
+__all__ = ["Converted", "convert", "convert_bytes", "split_names"]
+
+Source = str | os.PathLike[str] | BinaryIO
+PLAN: Final = Plan()
+
+
+class Converted(msgspec.Struct, frozen=True):
+    """What came of a conversion: the files, their format, and in `damage` what was missing in the input."""
+
+    outputs: tuple[str, ...]
+    sample_rate: int
+    channels: int
+    duration_s: float
+    damage: tuple[str, ...] = ()
+
+
+def convert(
+    source: Source,
+    target: str | os.PathLike[str],
+    plan: Plan = PLAN,
+    *,
+    right: Source | None = None,
+    offset_s: float = 0.0,
+    strict: bool = False,
+    on_progress: Callable[[float], None] = lambda duration_s: None,
+) -> Converted:
+    """Convert a recording, in bounded memory however long it is.
+
+    `source`: a path, a URL that fsspec knows, "-" for standard input, or a binary file, which may be a pipe
+    unless the plan has to look at the whole of it first. `target`: a path, a URL, or "-" for standard output;
+    it appears when it is whole, and never when something fails. `right` is put beside a mono source,
+    `offset_s` after it, as the other channel. `strict`: what is missing in the input is an error.
+    `on_progress` is told how many seconds are written; what it raises ends the conversion.
+
+    FormatError for what cannot be read or written so, with the cure, OSError for what the system refuses.
+
+    >>> import os, tempfile
+    >>> from trunkline import wav
+    >>> from trunkline.convert import Plan, convert
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     os.chdir(directory)
+    ...     wav.write("call.wav", bytes(2 * 8000), 8000, encoding="ulaw")
+    ...     convert("call.wav", "call16.wav", Plan(sample_rate=16000))
+    Converted(outputs=('call16.wav',), sample_rate=16000, channels=1, duration_s=1.0, damage=())
+    """
+    name = os.fspath(target)
+    plan = plan.for_output(name)
+    inputs = [given for given in (source, right) if given is not None]
+    for given in inputs:
+        _refuse_own_source(given, name)
+    job = _Job(inputs, offset_s, strict, on_progress)
+    names = split_names(name, job.n_channels(plan)) if plan.split else [name]
+    with ExitStack() as stack:
+        files = [stack.enter_context(output_file(output)) for output in names]
+        for k, file in enumerate(files):
+            made = job.run(
+                msgspec.structs.replace(plan, split=False, pick=k + 1) if plan.split else plan, file
+            )
+    return msgspec.structs.replace(made, outputs=tuple(names))
+
+
+def convert_bytes(source: bytes, plan: Plan = PLAN) -> bytes:
+    """Convert a recording in memory: as `convert` does a file; WAV when the plan has no format.
+
+    A pure function, for any scheduler's `map`. FormatError as of `convert`, also for a plan that splits.
+
+    >>> from trunkline.convert import Plan, convert_bytes
+    >>> from trunkline.convert.plan import parse_raw
+    >>> convert_bytes(b"\\xff\\x4e\\xce", Plan(raw=parse_raw("ulaw:8000"), format="raw", encoding="alaw"))
+    b'\xd5{\xfb'
+    """
+    if plan.split:
+        raise FormatError("split: one recording gives one; pick a channel instead")
+    out = io.BytesIO()
+    _Job([io.BytesIO(source)]).run(plan.for_output(".wav"), out)
+    return out.getvalue()
+
+
+class _Job:
+    """The inputs of a conversion, which may be read more than once."""
+
+    def __init__(
+        self,
+        inputs: list[Source],
+        offset_s: float = 0.0,
+        strict: bool = False,
+        on_progress: Callable[[float], None] = lambda duration_s: None,
+    ) -> None:
+        self._inputs: list[Source] = [sys.stdin.buffer if given == "-" else given for given in inputs]
+        self._offset_s = offset_s
+        self._strict = strict
+        self._on_progress = on_progress
+        self._begins = [
+            None if isinstance(given, str | os.PathLike) else _position(given) for given in inputs
+        ]
+        self._is_read = False
+        self._damage: dict[str, None] = {}  # in order, each once
+
+    def n_channels(self, plan: Plan) -> int:
+        """Look how many channels the first input has."""
+        with ExitStack() as stack:
+            return self._reader(stack, 0, plan).channels
+
+    def run(self, plan: Plan, file: BinaryIO) -> Converted:
+        """Write what the plan says into `file`."""
+        gain, levels = 1.0, None
+        if plan.needs_two_passes:
+            with ExitStack() as stack:
+                levels = measured(self._pcm(stack, plan), plan.silence_db)
+            if plan.normalize_db is not None and levels.peak > 0:
+                gain = 10 ** (plan.normalize_db / 20) / levels.peak
+        with ExitStack() as stack:
+            pcm = self._pcm(stack, plan)
+            if levels is not None and plan.silence_db is not None:
+                pcm = within(pcm, levels.begin, levels.end)
+            if gain != 1.0:
+                pcm = scaled(pcm, gain)
+            if plan.dither and plan.encoding == "pcm16" and pcm.is_float:
+                pcm = dithered(pcm)
+            n_samples = self._write(pcm, plan, file)
+        return Converted((), pcm.sample_rate, pcm.channels, n_samples / pcm.sample_rate, tuple(self._damage))
+
+    def _write(self, pcm: Pcm, plan: Plan, file: BinaryIO) -> int:
+        writer, n_bytes = open_writer(file, plan, pcm), 0
+        item = "f" if pcm.is_float else "h"
+        with closing(writer):
+            for block in pcm.blocks:
+                writer.write(memoryview(block).cast(item))  # type: ignore[call-overload]
+                n_bytes += len(block)
+                self._on_progress(n_bytes / pcm.block_bytes / pcm.sample_rate)
+        return n_bytes // pcm.block_bytes
+
+    def _pcm(self, stack: ExitStack, plan: Plan) -> Pcm:
+        """Open the inputs, and do to them all that a plan wants which needs no look ahead."""
+        left = self._reader(stack, 0, plan)
+        if plan.format == "opus" and plan.sample_rate is None:
+            fitting = [rate for rate in OPUS_RATES if rate >= left.sample_rate]
+            plan = msgspec.structs.replace(plan, sample_rate=min(fitting, default=OPUS_RATES[-1]))
+        pcm = prepared(left, plan)
+        if len(self._inputs) == 1:
+            return pcm
+        plan = msgspec.structs.replace(plan, sample_rate=pcm.sample_rate)
+        return beside(pcm, prepared(self._reader(stack, 1, plan), plan), self._offset_s)
+
+    def _reader(self, stack: ExitStack, number: int, plan: Plan) -> AudioReader:
+        given, begin = self._inputs[number], self._begins[number]
+        if isinstance(given, str | os.PathLike):
+            name = os.fspath(given)
+            source: Source = stack.enter_context(open_remote(name)) if is_remote(name) else name
+        else:
+            source = given
+            if begin is not None:
+                given.seek(begin)
+            elif self._is_read:
+                raise FormatError("it is read twice, which a pipe is not: give a file")
+        self._is_read = True
+        return stack.enter_context(closing(open_reader(source, plan.raw, self._on_damage)))
+
+    def _on_damage(self, sentence: str) -> None:
+        if self._strict:
+            raise FormatError(sentence)
+        self._damage[sentence] = None
+
+
+def _position(source: Source) -> int | None:
+    """Say where a file stands that can be read again from there."""
+    if isinstance(source, str | os.PathLike) or not source.seekable():
+        return None
+    return source.tell()
+
+
+def split_names(name: str, n_channels: int) -> list[str]:
+    """Name the file of each channel: call.wav becomes call.1.wav and so on."""
+    if name == "-":
+        raise FormatError("split: a file for each channel, which standard output is not: give a name")
+    stem, ending = os.path.splitext(name)
+    return [f"{stem}.{k + 1}{ending}" for k in range(n_channels)]
+
+
+def _refuse_own_source(source: Source, target: str) -> None:
+    with suppress(OSError, TypeError):
+        if os.path.samefile(source, target) and os.path.isfile(target):  # type: ignore[arg-type]
+            raise FormatError(f"{target}: is its own source, which is never written to: give another name")

@@ -1,0 +1,256 @@
+"""From the samples of a recording to those of another, block by block: trimmed, remixed, resampled, scaled.
+
+Each step takes Pcm and gives Pcm. Only the two ends know of files, and a block is all that is in memory.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from trunkline.audio_files import AudioReader
+from trunkline.convert.plan import Plan
+from trunkline.errors import FormatError
+from trunkline.formats import CHANNELS_MAX
+from trunkline.resample import Resampler
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Levels", "Pcm", "beside", "dithered", "measured", "prepared", "scaled", "within"]
+
+#: Samples of all channels in a block: enough to cost nothing, few enough for a core's cache.
+BLOCK_ITEMS: Final = 32_768
+#: Encodings of which s16 says everything.
+S16_ENCODINGS: Final = ("pcm8", "pcms8", "pcmu8", "pcm16", "ulaw", "alaw", "opus")
+
+
+@dataclass(frozen=True)
+class Pcm:
+    """Samples on their way: the rate in Hz, the channels, s16 or float32, and the blocks, which come once.
+
+    numpy is imported for float32 and for other channels only: most conversions start without it.
+    """
+
+    sample_rate: int
+    channels: int
+    is_float: bool
+    blocks: Iterator[bytes]
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.channels * (4 if self.is_float else 2)
+
+    def arrays(self) -> "Iterator[NDArray[Any]]":
+        """Give the blocks as arrays, a row per sample."""
+        import numpy as np
+
+        dtype = np.float32 if self.is_float else np.int16
+        for block in self.blocks:
+            yield np.frombuffer(block, dtype).reshape(-1, self.channels)
+
+
+def prepared(reader: AudioReader, plan: Plan) -> Pcm:
+    """Do all that a plan wants which needs no look ahead: trim by time, remix, resample."""
+    is_float = (
+        plan.normalize_db is not None
+        or plan.mix
+        or plan.dither
+        or plan.encoding == "float32"
+        or reader.encoding not in S16_ENCODINGS
+    )
+    read = reader.read_float if is_float else reader.read
+    n_samples = max(1, BLOCK_ITEMS // reader.channels)
+    pcm = Pcm(reader.sample_rate, reader.channels, is_float, iter(lambda: read(n_samples), b""))
+    if plan.begin_s or plan.end_s is not None:
+        end = math.inf if plan.end_s is None else round(plan.end_s * pcm.sample_rate)
+        pcm = within(pcm, round(plan.begin_s * pcm.sample_rate), end)
+    return resampled(remixed(pcm, plan), plan.sample_rate or pcm.sample_rate, plan.quality)
+
+
+def within(pcm: Pcm, begin: int, end: float) -> Pcm:
+    """Give the samples from number `begin` up to `end`; what is behind is not read."""
+
+    def blocks() -> Iterator[bytes]:
+        at = 0
+        for block in pcm.blocks:
+            n_samples = len(block) // pcm.block_bytes
+            first, last = max(begin - at, 0), min(end - at, n_samples)
+            if first < last:
+                yield block[first * pcm.block_bytes : int(last) * pcm.block_bytes]
+            at += n_samples
+            if at >= end:
+                return
+
+    return replace(pcm, blocks=blocks())
+
+
+def remixed(pcm: Pcm, plan: Plan) -> Pcm:
+    """Give the channels that a plan wants; FormatError when they cannot be made of those there are."""
+    had, wanted = pcm.channels, plan.channels
+    if plan.pick is not None:
+        if plan.pick > had:
+            raise FormatError(f"channel {plan.pick}: it has {had}")
+        if had == 1:
+            return pcm
+        column = plan.pick - 1
+        return replace(pcm, channels=1, blocks=(array[:, column].tobytes() for array in pcm.arrays()))
+    if plan.mix:
+        return replace(pcm, channels=1, blocks=(array.sum(axis=1).tobytes() for array in pcm.arrays()))
+    if wanted in (None, had):
+        return pcm
+    if had > 1:
+        raise FormatError(
+            f"{had} channels to {wanted}: --mix adds them, --pick takes one, --split gives each a file"
+        )
+    blocks = (array.repeat(wanted, axis=1).tobytes() for array in pcm.arrays())
+    return replace(pcm, channels=wanted, blocks=blocks)
+
+
+def resampled(pcm: Pcm, sample_rate: int, quality: str) -> Pcm:
+    """Change the sample rate, as `trunkline.resample.resample` does a whole signal: without a delay."""
+    if sample_rate == pcm.sample_rate:
+        return pcm
+    if pcm.channels > CHANNELS_MAX:
+        raise FormatError(f"{pcm.channels} channels: resamples up to {CHANNELS_MAX}: --split them first")
+    resampler = Resampler(
+        pcm.sample_rate,
+        sample_rate,
+        channels=pcm.channels,
+        quality=quality,
+        sample_format="f32" if pcm.is_float else "s16",
+    )
+
+    def blocks() -> Iterator[bytes]:
+        lead_in = resampler.delay_samples * pcm.block_bytes
+        n_in = n_out = 0
+        for block in pcm.blocks:
+            n_in += len(block) // pcm.block_bytes
+            out = resampler.process(block)
+            if lead_in:
+                lead_in, out = lead_in - min(lead_in, len(out)), out[lead_in:]
+            n_out += len(out) // pcm.block_bytes
+            yield out
+        n_left = _rounded(n_in * sample_rate, pcm.sample_rate) - n_out
+        yield resampler.flush()[lead_in:][: n_left * pcm.block_bytes]
+
+    return Pcm(sample_rate, pcm.channels, pcm.is_float, blocks())
+
+
+def _rounded(dividend: int, divisor: int) -> int:
+    """Divide, to the nearest, ties to even."""
+    whole, rest = divmod(dividend, divisor)
+    return whole + (2 * rest > divisor or (2 * rest == divisor and whole % 2))
+
+
+def beside(left: Pcm, right: Pcm, offset_s: float) -> Pcm:
+    """Put two mono recordings of one rate into one, the right one beginning `offset_s` after the left one.
+
+    Silence is where one of them has nothing.
+    """
+    if left.channels != 1 or right.channels != 1:
+        raise FormatError(f"{left.channels} and {right.channels} channels: two of one channel go into one")
+    item_bytes = 4 if left.is_float or right.is_float else 2
+    delays = (max(0, -offset_s), max(0, offset_s))
+    sides = [
+        _Side(as_float(side) if item_bytes == 4 else side, round(delay_s * side.sample_rate))
+        for side, delay_s in zip((left, right), delays, strict=True)
+    ]
+
+    def blocks() -> Iterator[bytes]:
+        import numpy as np
+
+        dtype = np.float32 if item_bytes == 4 else np.int16
+        while any(columns := [side.take(BLOCK_ITEMS // 2) for side in sides]):
+            n_bytes = max(map(len, columns))
+            padded = [np.frombuffer(column.ljust(n_bytes, b"\0"), dtype) for column in columns]
+            yield np.stack(padded, axis=1).tobytes()
+
+    return Pcm(left.sample_rate, 2, item_bytes == 4, blocks())
+
+
+class _Side:
+    """One of two recordings, taken in pieces of any length, with silence before it."""
+
+    def __init__(self, pcm: Pcm, n_silent: int) -> None:
+        self._pcm = pcm
+        self._pending = bytearray()
+        self._n_silent = n_silent
+
+    def take(self, n_samples: int) -> bytes:
+        n_bytes = n_samples * self._pcm.block_bytes
+        while len(self._pending) < n_bytes:
+            if self._n_silent:
+                n_silent = min(self._n_silent, n_samples)
+                self._n_silent -= n_silent
+                self._pending += bytes(n_silent * self._pcm.block_bytes)
+                continue
+            block = next(self._pcm.blocks, None)
+            if block is None:
+                break
+            self._pending += block
+        taken = bytes(self._pending[:n_bytes])
+        del self._pending[:n_bytes]
+        return taken
+
+
+def as_float(pcm: Pcm) -> Pcm:
+    """Give float32 instead of s16."""
+    if pcm.is_float:
+        return pcm
+    blocks = ((array / 32768).astype("f4").tobytes() for array in pcm.arrays())
+    return replace(pcm, is_float=True, blocks=blocks)
+
+
+@dataclass
+class Levels:
+    """Of a whole recording: its peak (full scale 1.0), and where what is not silent begins and ends."""
+
+    peak: float = 0.0
+    begin: int = 0
+    end: int = 0
+
+
+def measured(pcm: Pcm, silence_db: float | None) -> Levels:
+    """Look at a whole recording; without `silence_db`, nothing of it counts as silent."""
+    import numpy as np
+
+    levels = Levels()
+    silent = 0.0 if silence_db is None else 10 ** (silence_db / 20)
+    at, found = 0, silence_db is None
+    for array in pcm.arrays():
+        loudest = np.nan_to_num(np.abs(array.astype(np.float32)).max(axis=1), nan=0.0, posinf=0.0)
+        loudest = loudest if pcm.is_float else loudest / 32768
+        levels.peak = max(levels.peak, float(loudest.max(initial=0.0)))
+        if silence_db is None:
+            levels.end = at + len(loudest)
+        elif len(loud := np.flatnonzero(loudest >= silent)):
+            levels.begin = levels.begin if found else at + int(loud[0])
+            levels.end = at + int(loud[-1]) + 1
+            found = True
+        at += len(loudest)
+    return levels
+
+
+def scaled(pcm: Pcm, gain: float) -> Pcm:
+    """Multiply every sample, which is float32."""
+    import numpy as np
+
+    return replace(pcm, blocks=((array * np.float32(gain)).tobytes() for array in pcm.arrays()))
+
+
+def dithered(pcm: Pcm) -> Pcm:
+    """Round float32 to s16 with triangular noise of +-1 step, the same on every run."""
+
+    def blocks() -> Iterator[bytes]:
+        import numpy as np
+
+        noise = np.random.default_rng(0)
+        for array in pcm.arrays():
+            shape = array.shape
+            steps = array * 32768.0 + noise.random(shape, np.float32) - noise.random(shape, np.float32)
+            rounded = np.nan_to_num(np.rint(steps), nan=0.0)
+            yield np.clip(rounded, -32768, 32767).astype(np.int16).tobytes()
+
+    return replace(pcm, is_float=False, blocks=blocks())

@@ -1,0 +1,73 @@
+"""What convert writes: WAV, raw, Opus, FLAC."""
+
+from typing import Any, BinaryIO, Protocol
+
+from trunkline.convert.pipeline import Pcm
+from trunkline.convert.plan import Plan
+from trunkline.errors import FormatError
+from trunkline.extras import needs_extra
+from trunkline.wav import WavWriter
+from trunkline.wav.samples import encode, pcm_view
+
+__all__ = ["Writer", "open_writer"]
+
+
+class Writer(Protocol):
+    """What every writer takes."""
+
+    def write(self, pcm: "memoryview[Any]") -> None:
+        """Append items of format h or f."""
+
+    def close(self) -> None:
+        """Finish the file, which stays open."""
+
+
+def open_writer(file: BinaryIO, plan: Plan, pcm: Pcm) -> Writer:
+    """Begin a recording of the plan's format; FormatError when that has no such rate or channels."""
+    if plan.format == "wav":
+        return WavWriter(file, sample_rate=pcm.sample_rate, channels=pcm.channels, encoding=plan.encoding)
+    if plan.format == "opus":
+        from trunkline.opus import OpusWriter
+
+        return OpusWriter(file, sample_rate=pcm.sample_rate, channels=pcm.channels, bitrate=plan.bitrate)
+    if plan.format == "flac":
+        return _FlacWriter(file, pcm)
+    return _RawWriter(file, plan.encoding)
+
+
+class _RawWriter:
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file = file
+        self._encoding = encoding
+
+    def write(self, pcm: "memoryview[Any]") -> None:
+        data = memoryview(encode(self._encoding, pcm_view(pcm))).cast("B")
+        while len(data):
+            data = data[self._file.write(data) :]
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class _FlacWriter:
+    def __init__(self, file: BinaryIO, pcm: Pcm) -> None:
+        if not file.seekable():
+            raise FormatError("FLAC is not written to a pipe: give a file")
+        with needs_extra("files"):
+            import soundfile
+        self._channels = pcm.channels
+        try:
+            self._file: Any = soundfile.SoundFile(
+                file, "w", pcm.sample_rate, pcm.channels, "PCM_16", format="FLAC"
+            )
+        except soundfile.LibsndfileError as error:
+            raise FormatError(f"FLAC of {pcm.channels} channels at {pcm.sample_rate} Hz: {error}") from error
+
+    def write(self, pcm: "memoryview[Any]") -> None:
+        import numpy as np
+
+        samples = memoryview(encode("pcm16", pcm_view(pcm))).cast("B").cast("h")
+        self._file.write(np.asarray(samples).reshape(-1, self._channels))
+
+    def close(self) -> None:
+        self._file.close()
