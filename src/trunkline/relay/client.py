@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl as tls
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -36,8 +37,8 @@ class RelayClient:
     `project` and `token`, or `jwt_token`, are the credentials, `host` is HOST[:PORT], always over TLS; what
     is not given is read from SIGNALWIRE_PROJECT_ID, SIGNALWIRE_API_TOKEN, SIGNALWIRE_JWT_TOKEN and
     SIGNALWIRE_SPACE. `contexts` are those whose calls come in, at most `max_active_calls` at once (else
-    RELAY_MAX_ACTIVE_CALLS, else 1,000). SIGNALWIRE_RELAY_CA_FILE names a certificate authority (PEM) to
-    trust besides the system's.
+    RELAY_MAX_ACTIVE_CALLS, else 1,000). `ssl` is what is trusted at the other end, None for the system's
+    authorities and the one (PEM) that SIGNALWIRE_RELAY_CA_FILE names.
 
     Raises FormatError for a credential that is missing or a host that is none.
     """
@@ -50,6 +51,8 @@ class RelayClient:
         host: str | None = None,
         contexts: Iterable[str] | None = None,
         max_active_calls: int | None = None,
+        *,
+        ssl: tls.SSLContext | None = None,
     ) -> None:
         environment = os.environ.get
         self.project = project or environment("SIGNALWIRE_PROJECT_ID", "")
@@ -78,6 +81,7 @@ class RelayClient:
             told=self._told,
             interrupted=self._interrupted,
             lost=self._lost,
+            ssl=ssl,
         )
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-import ssl
+import ssl as tls
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ class ReconnectingLink:
     """Stay connected to `url`.
 
     `connect` writes the request that authenticates a new connection. `told` gets what the server says of its
-    own accord; `interrupted` is called when a connection is lost, `lost` when it could not be resumed.
+    own accord; `interrupted` is called when a connection is lost, `lost` when it could not be resumed. `ssl`
+    is what is trusted, None for the system's authorities and the one that the environment names.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ReconnectingLink:
         told: Callable[[Happening], None],
         interrupted: Callable[[RelayError], None],
         lost: Callable[[RelayError], None],
+        ssl: tls.SSLContext | None,
     ) -> None:
         self.protocol = ""
         self._url = url
@@ -51,6 +53,7 @@ class ReconnectingLink:
         self._told = told
         self._interrupted = interrupted
         self._lost = lost
+        self._ssl = ssl
         self._resumable = ("", "")  # protocol and authorization_state
         self._link: Link | None = None
         self._ready = asyncio.Event()
@@ -100,7 +103,8 @@ class ReconnectingLink:
 
     async def _converse(self, first: "asyncio.Future[None] | None") -> None:
         """Live through one connection: returns when it is lost, raises when it did not come about."""
-        async with connected(self._url, None, _context(), max_message_bytes=MESSAGE_BYTES_MAX) as socket:
+        ssl = self._ssl or _context()
+        async with connected(self._url, None, ssl, max_message_bytes=MESSAGE_BYTES_MAX) as socket:
             protocol, authorization_state = self._resumable
             connection = ClientConnection(protocol=protocol, authorization_state=authorization_state)
             link = Link(socket, connection, self._told, self._not_ready)
@@ -163,14 +167,14 @@ class ReconnectingLink:
                 await self.execute("signalwire.ping", {})
 
 
-def _context() -> ssl.SSLContext:
+def _context() -> tls.SSLContext:
     """Trust the system's authorities, and the one that the environment names."""
     context = client_context()
     ca_file = os.environ.get(CA_FILE)
     if ca_file:
         try:
             context.load_verify_locations(cafile=ca_file)
-        except ssl.SSLError as error:
+        except tls.SSLError as error:
             raise FormatError(f"{CA_FILE}: {ca_file} holds no certificate (PEM): {error}") from None
         except OSError as error:
             raise FormatError(f"{CA_FILE}: {ca_file}: {error.strerror}") from None
