@@ -1,4 +1,4 @@
-# make demo    set up, build, and run a call over TLS on loopback into a WAV
+# make demo    set up, build, and have a call on a local switch streamed over TLS into a WAV
 # make test    set up, build, and run the tests
 # make check   ruff, mypy, stubtest, cython-lint
 # make bench   ratios to the libraries people use today

@@ -8,10 +8,10 @@ import pytest
 
 from trunkline.errors import FormatError
 from trunkline.formats import CodecSpec
-from trunkline.net.demo import SAID_RATE
 from trunkline.net.network_demo import run_network_demo
 from trunkline.testing import NETWORKS, conversation
 
+SAID_RATE = 24_000
 SIDES = conversation(10, SAID_RATE)
 #: What the delays may add to what is lost, of the audio.
 ADDED = {"clean": 0.001, "wifi": 0.05, "lte": 0.01, "loss": 0.005, "multipath": 0.025}
@@ -21,8 +21,8 @@ ADDED = {"clean": 0.001, "wifi": 0.05, "lte": 0.01, "loss": 0.005, "multipath": 
 @pytest.mark.parametrize("codec", ["PCMU", "OPUS@16000h", "L16@8000h@10i"])
 def test_what_was_said_is_heard(tmp_path: Path, kind: str, codec: str) -> None:
     spec = CodecSpec.parse(codec)
-    result = run_network_demo(tmp_path, SIDES, kind=kind, codec=spec)
-    again = run_network_demo(tmp_path / "again", SIDES, kind=kind, codec=spec)
+    result = run_network_demo(tmp_path, SIDES, SAID_RATE, kind=kind, codec=spec)
+    again = run_network_demo(tmp_path / "again", SIDES, SAID_RATE, kind=kind, codec=spec)
     assert again.path.read_bytes() == result.path.read_bytes()
     for heard in result.tracks.values():
         stats = heard.stats
@@ -43,4 +43,4 @@ def test_what_was_said_is_heard(tmp_path: Path, kind: str, codec: str) -> None:
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="network 'moon': takes clean, wifi, lte, loss, multipath"):
-        run_network_demo(tmp_path, SIDES, kind="moon", codec=CodecSpec("PCMU", 8000))
+        run_network_demo(tmp_path, SIDES, SAID_RATE, kind="moon", codec=CodecSpec("PCMU", 8000))

@@ -1,7 +1,6 @@
-"""trunkline demo: a call on loopback, from speech to a verified recording."""
+"""trunkline demo: a call on a switch of its own, from speech to a verified recording."""
 
 import asyncio
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,20 +16,20 @@ from trunkline.formats import CodecSpec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trunkline.net.demo import DemoResult
+    from trunkline.switch.demo import DemoResult
 
 __all__ = ["demo"]
+
+SAID_RATE = 24_000  # what many synthesisers give
 
 
 @click.command()
 @click.option("--seconds", type=NumberRange(1, 600), default=20.0, show_default=True)
-@click.option("--fast", is_flag=True, help="As quickly as it goes, instead of in real time.")
+@click.option("--fast", is_flag=True, help="On a clock that does not wait, instead of in real time.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default="recordings", show_default=True
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the speech and the losses."
-)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the speech.")
 @click.option(
     "--codec",
     callback=read_codec,
@@ -45,39 +44,39 @@ __all__ = ["demo"]
     help="Send RTP packets through a simulated network instead, into a jitter buffer.",
 )
 def demo(seconds: float, fast: bool, out: Path, seed: int, codec: CodecSpec, network: str | None) -> None:
-    """Stream a made-up call over TLS on this machine and record it.
+    """Place a made-up call on a switch on this machine, stream it over TLS, and record it.
 
-    A few packets are left out on purpose. Afterwards the recording is compared with what was said; the
-    exit code is 1 when they differ. With --network there is no socket and no waiting, and the recording is
-    what a jitter buffer makes of the packets.
+    An application answers the call over RELAY and has both tracks streamed to an endpoint. Afterwards the
+    recording is compared with what was said; the exit code is 1 when they differ. With --network there is no
+    socket and no waiting, and the recording is what a jitter buffer makes of packets that come late or never.
     """
-    if network is not None:
-        _through_network(seconds, out, seed, codec, network)
-        return
-    from trunkline.cli.live import RecordingView
-    from trunkline.net.demo import RECORDED_RATE, SAID_RATE, run_demo
     from trunkline.testing import conversation
 
-    view = RecordingView()
-    view.note(
-        f"a call of {seconds:g} s, two speakers, {codec.name} over wss{'' if fast else ', in real time'}"
-    )
-    view.note(f"said at {SAID_RATE} Hz, sent at {codec.sample_rate} Hz, recorded at {RECORDED_RATE} Hz")
     sides = conversation(seconds, SAID_RATE, seed=seed)
+    if network is not None:
+        _through_network(sides, out, seed, codec, network)
+    else:
+        _on_the_switch(sides, fast, out, codec)
+
+
+def _on_the_switch(sides: tuple[bytes, bytes], fast: bool, out: Path, codec: CodecSpec) -> None:
+    from trunkline.cli.demo_view import DemoView
+    from trunkline.switch.demo import RECORDED_RATE, run_demo
+    from trunkline.testing.virtual_time import run_in_virtual_time
+
+    view = DemoView()
+    seconds = len(sides[0]) / 2 / SAID_RATE
+    view.note(f"a call of {seconds:g} s, two speakers, all on this machine{'' if fast else ', in real time'}")
+    view.note(f"said at {SAID_RATE} Hz, sent at {codec.sample_rate} Hz, recorded at {RECORDED_RATE} Hz")
 
     async def run() -> "DemoResult":
         async with view:
             return await run_demo(
-                out,
-                sides,
-                codec=codec,
-                speed=math.inf if fast else 1.0,
-                seed=seed,
-                on_start=view.started,
+                out, sides, SAID_RATE, codec=codec, on_step=view.step, on_start=view.started
             )
 
     try:
-        result = asyncio.run(run())
+        result = run_in_virtual_time(run()) if fast else asyncio.run(run())
     except KeyboardInterrupt:
         for recording in view.running:
             view.note(f"interrupted: {recording.path} has the first {recording.duration_ms / 1000:.2f} s")
@@ -87,10 +86,11 @@ def demo(seconds: float, fast: bool, out: Path, seed: int, codec: CodecSpec, net
     view.note(f"recording: {result.path}")
     view.note(_picture(result.path))
     if not result.verified:
+        lost = sum(stats.lost for stats in result.stats.values())
         failure = f"{result.wrong:,} of {result.compared:,} packets differ from what was said"
-        view.note(f"NOT VERIFIED: {failure}; left out: {result.left_out}", "red")
+        view.note(f"NOT VERIFIED: {failure}; lost: {lost:,}", "red")
         sys.exit(1)
-    view.note(f"verified: {result.compared:,} packets equal what was said, the others count as lost", "green")
+    view.note(f"verified: all {result.compared:,} packets equal what was said, sample by sample", "green")
 
 
 def _table(result: "DemoResult") -> Table:
@@ -117,16 +117,15 @@ def _picture(recording: Path, draw: "Callable[[Path], None] | None" = None) -> s
     return f"picture: {picture}"
 
 
-def _through_network(seconds: float, out: Path, seed: int, codec: CodecSpec, kind: str) -> None:
-    from trunkline.net.demo import SAID_RATE
+def _through_network(sides: tuple[bytes, bytes], out: Path, seed: int, codec: CodecSpec, kind: str) -> None:
     from trunkline.net.network_demo import run_network_demo
-    from trunkline.testing import NETWORKS, conversation
+    from trunkline.testing import NETWORKS
 
     console = open_console()
+    seconds = len(sides[0]) / 2 / SAID_RATE
     console.print(f"a call of {seconds:g} s, two speakers, {codec.name} in RTP packets", highlight=False)
     console.print(f"network {kind}: {NETWORKS[kind]}", highlight=False)
-    sides = conversation(seconds, SAID_RATE, seed=seed)
-    result = run_network_demo(out, sides, kind=kind, codec=codec, seed=seed)
+    result = run_network_demo(out, sides, SAID_RATE, kind=kind, codec=codec, seed=seed)
     table = Table(box=None, pad_edge=False)
     table.add_column("track")
     for heading in (

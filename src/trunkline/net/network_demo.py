@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trunkline import wav
+from trunkline import opus, wav
 from trunkline.formats import CodecSpec
 from trunkline.jitter import JitterBuffer, JitterStats
-from trunkline.net.demo import SAID_RATE, TRACKS, demo_encoder
+from trunkline.stream.messages import TRACKS
 from trunkline.testing import network
 from trunkline.track import Packetizer
 
@@ -47,15 +47,21 @@ class NetworkDemoResult(NamedTuple):
 
 
 def run_network_demo(
-    directory: Path, sides: tuple[bytes, bytes], *, kind: str, codec: CodecSpec, seed: int = 0
+    directory: Path,
+    sides: tuple[bytes, bytes],
+    sample_rate: int,
+    *,
+    kind: str,
+    codec: CodecSpec,
+    seed: int = 0,
 ) -> NetworkDemoResult:
-    """Send the two `sides` of a call (s16 at SAID_RATE) as packets through a `kind` of testing.NETWORKS.
+    """Send the two `sides` of a call (s16 at `sample_rate`) as packets through a `kind` of testing.NETWORKS.
 
     Each goes into a JitterBuffer and comes out a frame every 20 ms, into a stereo WAV in `directory`.
     FormatError for another kind, OSError when the recording cannot be written.
     """
     tracks = {
-        track: _hear(side, kind, codec, 2 * seed + i)
+        track: _hear(side, sample_rate, kind, codec, 2 * seed + i)
         for i, (track, side) in enumerate(zip(TRACKS, sides, strict=True))
     }
     directory.mkdir(parents=True, exist_ok=True)
@@ -69,8 +75,8 @@ def run_network_demo(
     return NetworkDemoResult(path, tracks)
 
 
-def _hear(side: "Buffer", kind: str, codec: CodecSpec, seed: int) -> HeardTrack:
-    packetizer = Packetizer(codec, sample_rate=SAID_RATE, encoder=demo_encoder(codec))
+def _hear(side: "Buffer", sample_rate: int, kind: str, codec: CodecSpec, seed: int) -> HeardTrack:
+    packetizer = Packetizer(codec, sample_rate=sample_rate, encoder=_encoder(codec))
     payloads = packetizer.push(side) + packetizer.flush()
     clock_rate = 48_000 if codec.name == "OPUS" else codec.sample_rate
     came = network(kind, len(payloads), ptime_ms=codec.ptime_ms, seed=seed)
@@ -101,3 +107,10 @@ def _hear(side: "Buffer", kind: str, codec: CodecSpec, seed: int) -> HeardTrack:
         network_delays_ms=[(sent_ms, at_ms - sent_ms - fastest_ms) for sent_ms, at_ms in delays_ms.values()],
         playout_delays_ms=playout_delays_ms,
     )
+
+
+def _encoder(codec: CodecSpec) -> opus.Encoder | None:
+    """Have OPUS carry copies for what is lost; None for other codecs."""
+    if codec.name != "OPUS":
+        return None
+    return opus.Encoder(codec.sample_rate, bitrate=24_000, inband_fec=True, packet_loss_percent=10)
