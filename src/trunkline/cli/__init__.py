@@ -9,10 +9,11 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; without click say how to get it."""
+    """Run the command line; without click or rich say how to get it."""
     warnings.formatwarning = lambda message, *rest, **more: f"warning: {message}\n"
     try:
         from trunkline.cli.app import app
-    except LibraryMissingError as error:
+
+        app(prog_name="trunkline")
+    except LibraryMissingError as error:  # click; rich, where the list of commands needs it
         sys.exit(f"error: {error}")
-    app(prog_name="trunkline")
