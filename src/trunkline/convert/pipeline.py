@@ -5,8 +5,10 @@ Each step takes Pcm and gives Pcm. Only the two ends know of files, and a block 
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from trunkline.audio_files import AudioReader
 from trunkline.convert.plan import Plan
@@ -25,8 +27,7 @@ BLOCK_ITEMS: Final = 32_768
 S16_ENCODINGS: Final = ("pcm8", "pcms8", "pcmu8", "pcm16", "ulaw", "alaw", "opus")
 
 
-@dataclass(frozen=True)
-class Pcm:
+class Pcm(msgspec.Struct, frozen=True):
     """Samples on their way: the rate in Hz, the channels, s16 or float32, and the blocks, which come once.
 
     numpy is imported for float32 and for other channels only: most conversions start without it.
@@ -203,8 +204,7 @@ def as_float(pcm: Pcm) -> Pcm:
     return replace(pcm, is_float=True, blocks=blocks)
 
 
-@dataclass
-class Levels:
+class Levels(msgspec.Struct):
     """Of a whole recording: its peak (full scale 1.0), and where what is not silent begins and ends."""
 
     peak: float = 0.0
