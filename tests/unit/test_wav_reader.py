@@ -233,7 +233,7 @@ DATA = chunk(b"data", RAW[:20])
         (b"", "0 bytes"),
         (b"RIFF\0\0\0\0WAV", "11 bytes"),
         (b"OggS" + bytes(40), "begins with b'OggS'"),
-        (b"RIFX" + SMALL[4:], "begins with b'RIFX'"),
+        (b"RIFX" + SMALL[4:], "format tag 0x0100 of 4096 bits"),
         (SMALL.replace(b"WAVE", b"AVI "), "b'AVI ' at byte 8"),
         (riff(), "no fmt chunk before the file ends at byte 12"),
         (riff(FMT), "no data chunk before the file ends at byte 36"),

@@ -3,6 +3,7 @@
     read, write     a whole file
     WavReader       piece by piece, from files and pipes
     WavWriter       piece by piece, to files and pipes
+    Metadata        LIST/INFO texts and bext, read and written
     repair          the header of a recording that was not closed
 
 PCM in memory is interleaved native-endian s16, or float32 where a function says so.
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from trunkline.wav.metadata import Metadata
 from trunkline.wav.reader import WavReader, WavWarning
 from trunkline.wav.repair import RepairReport, repair
 from trunkline.wav.writer import WavWriter
@@ -20,7 +22,17 @@ from trunkline.wav.writer import WavWriter
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
 
-__all__ = ["RepairReport", "Wav", "WavReader", "WavWarning", "WavWriter", "read", "repair", "write"]
+__all__ = [
+    "Metadata",
+    "RepairReport",
+    "Wav",
+    "WavReader",
+    "WavWarning",
+    "WavWriter",
+    "read",
+    "repair",
+    "write",
+]
 
 
 class Wav(msgspec.Struct, frozen=True):
@@ -51,7 +63,10 @@ def write(
     sample_rate: int,
     channels: int = 1,
     encoding: str = "pcm16",
+    metadata: Metadata | None = None,
 ) -> None:
     """Write a whole WAV file; parameters and errors are those of `WavWriter` and its `write`."""
-    with WavWriter(file, sample_rate=sample_rate, channels=channels, encoding=encoding) as writer:
+    with WavWriter(
+        file, sample_rate=sample_rate, channels=channels, encoding=encoding, metadata=metadata
+    ) as writer:
         writer.write(pcm)

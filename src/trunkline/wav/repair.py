@@ -7,7 +7,9 @@ import msgspec
 
 from trunkline.errors import FormatError
 from trunkline.wav import header
-from trunkline.wav.layout import Layout, SizeField, Source, read_layout
+from trunkline.wav.framing import SizeField
+from trunkline.wav.layout import Layout, read_layout
+from trunkline.wav.source import Source
 
 __all__ = ["RepairReport", "repair"]
 
@@ -66,13 +68,17 @@ def _right_sizes(layout: Layout, exist: int) -> tuple[int, dict[SizeField, int]]
     block_bytes = layout.format.block_bytes
     if data_bytes is None or data_bytes > exist or layout.recording:
         data_bytes = exist - exist % block_bytes
-        padding = data_bytes % 2 if exist > data_bytes else 0
+        padding = min(layout.framing.padding(data_bytes), exist - data_bytes)
         riff_size = layout.data_offset + data_bytes + padding - 8
         n_samples = data_bytes // block_bytes
-    else:  # the samples are right; the whole is wrong when it ends within them or past the file
+    else:  # the samples are right; the whole is wrong when it ends within them or past the file and padding
         riff_size_max = layout.data_offset + exist - 8
         riff_size = layout.riff_size.value
-        if not layout.data_offset + data_bytes - 8 <= riff_size <= riff_size_max + 1:  # + 1: a lost pad byte
+        if (
+            not layout.data_offset + data_bytes - 8
+            <= riff_size
+            <= riff_size_max + layout.framing.alignment - 1
+        ):
             riff_size = riff_size_max
         n_samples = layout.sample_count.value if layout.sample_count and data_bytes else 0
     sizes = {layout.riff_size: riff_size, layout.data_size: data_bytes}
@@ -84,16 +90,16 @@ def _right_sizes(layout: Layout, exist: int) -> tuple[int, dict[SizeField, int]]
 def _write(path: str | os.PathLike[str], layout: Layout, sizes: dict[SizeField, int]) -> None:
     riff_size, data_bytes = sizes[layout.riff_size], sizes[layout.data_size]
     start = b""
-    if not layout.rf64 and riff_size > header.RIFF_SIZE_MAX:
+    if layout.riff_size.width == 4 and riff_size > header.RIFF_SIZE_MAX:
         if not layout.has_reserve:
             raise FormatError(f"{riff_size + 8} bytes: too long for RIFF, and no room for an RF64 header")
         start = header.rf64_start(riff_size, data_bytes, data_bytes // layout.format.block_bytes)
-        sizes = dict.fromkeys(sizes, header.UNKNOWN_32)
+        sizes = dict.fromkeys(sizes, header.UNKNOWN_32)  # ds64 has them
     elif layout.has_reserve and layout.recording:
         start = header.riff_start(riff_size, recording=False)
     with open(path, "r+b") as file:
         for field, value in sizes.items():
             file.seek(field.offset)
-            file.write(value.to_bytes(field.width, "little"))
+            file.write(field.stored(value))
         file.seek(0)
         file.write(start)  # last: it says that the recording is closed

@@ -3,15 +3,16 @@
 import io
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
 from trunkline._native.exclusive import Exclusive, exclusive
 from trunkline.errors import FormatError
-from trunkline.wav.header import WavFormat, file_header
+from trunkline.wav.header import FileHeader, WavFormat
+from trunkline.wav.metadata import Metadata, metadata_chunks
 from trunkline.wav.samples import encode, pcm_view
 
 if TYPE_CHECKING:
-    from trunkline.buffers import Buffer
+    from trunkline.buffers import AnyBuffer, Buffer
 
 __all__ = ["WavWriter"]
 
@@ -30,8 +31,9 @@ class WavWriter(Exclusive):
 
     Parameters: `file`, a path (truncated when it exists), or a binary file, which is written from
     where it stands, past its buffer, and stays open; `sample_rate` in Hz; `channels`, interleaved;
-    `encoding`, pcm16, ulaw, alaw or float32. Raises FormatError for values that no header can hold,
-    before the file is opened, and OSError when it cannot be written.
+    `encoding`, pcm16, ulaw, alaw or float32; `metadata`, LIST/INFO texts and bext, which stand before the
+    samples. Raises FormatError for values that no header can hold, before the file is opened, and OSError
+    when it cannot be written.
 
     >>> import io
     >>> from trunkline import wav
@@ -49,10 +51,14 @@ class WavWriter(Exclusive):
         sample_rate: int,
         channels: int = 1,
         encoding: str = "pcm16",
+        metadata: Metadata | None = None,
     ) -> None:
         if encoding not in ENCODINGS:
             raise FormatError(f"encoding {encoding!r}: writes {', '.join(ENCODINGS)}")
         self._format = WavFormat(encoding, sample_rate, channels)
+        self._header = FileHeader(self._format, metadata_chunks(metadata) if metadata else b"")
+        self._header_bytes = self._header.n_bytes
+        self._block_bytes = self._format.block_bytes
         self._pending = bytearray()
         self._closed = self._failed = False
         self._file: BinaryIO
@@ -64,16 +70,14 @@ class WavWriter(Exclusive):
         try:
             self._seekable = self._file.seekable()
             self._start = self._file.tell() if self._seekable else 0
-            header = file_header(self._format, recording=self._seekable)
-            self._header_bytes = len(header)
             self._end = 0  # bytes of the WAV file, header included, that are written
-            self._write_file(0, header)
+            self._write_file(0, self._header.build(recording=self._seekable))
         except BaseException:
             if self._owns_file:
                 self._file.close()
             raise
         half_a_second = max(sample_rate // 2, 1)
-        self._pending_max = half_a_second * self._format.block_bytes if self._seekable else 0
+        self._pending_max = half_a_second * self._block_bytes if self._seekable else 0
 
     @property
     def sample_rate(self) -> int:
@@ -93,8 +97,12 @@ class WavWriter(Exclusive):
     @property
     def n_samples(self) -> int:
         """Samples per channel written so far; after an error, those that reached the file."""
+        return self._data_bytes // self._block_bytes
+
+    @property
+    def _data_bytes(self) -> int:
         pending = 0 if self._failed else len(self._pending)  # after an error it is written no more
-        return (self._data_in_file + pending) // self._format.block_bytes
+        return self._end - self._header_bytes + pending
 
     @property
     def duration_ms(self) -> float:
@@ -109,7 +117,24 @@ class WavWriter(Exclusive):
         buffers, OSError when the file takes no more: once, then the writer takes no more either, and
         `close` leaves a valid file of what reached it.
         """
-        self._write(self.n_samples, pcm)
+        self._write(self._data_bytes, pcm)
+
+    @exclusive
+    def write_encoded(self, data: "Buffer") -> None:
+        """Append samples that are encoded already: codes of mu-law or A-law, little-endian pcm16 or float32.
+
+        `data`: any C-contiguous buffer, of which the file gets the bytes. Errors are those of `write`.
+        """
+        self._check_open()
+        view = memoryview(cast("AnyBuffer", data))
+        if not view.c_contiguous:
+            raise TypeError("samples: takes a C-contiguous buffer")
+        if view.nbytes % self._block_bytes:
+            raise ValueError(
+                f"{view.nbytes} bytes is not a whole number of {self._format.channels} channels of"
+                f" {self._format.encoding}, {self._block_bytes} bytes"
+            )
+        self._put(self._data_bytes, view.cast("B"))
 
     @exclusive
     def write_at(self, position: int, pcm: "Buffer") -> None:
@@ -122,11 +147,10 @@ class WavWriter(Exclusive):
             raise io.UnsupportedOperation("write_at needs a seekable file")
         if not 0 <= position <= self.n_samples:
             raise ValueError(f"write at sample {position}: takes 0 to {self.n_samples}")
-        self._write(position, pcm)
+        self._write(position * self._block_bytes, pcm)
 
-    def _write(self, position: int, pcm: "Buffer") -> None:
-        if self._closed or self._failed:
-            raise ValueError(f"write to a WavWriter that {'is closed' if self._closed else 'has failed'}")
+    def _write(self, offset: int, pcm: "Buffer") -> None:
+        self._check_open()
         view = pcm_view(pcm)
         channels = self._format.channels
         if len(view) % channels:
@@ -134,7 +158,12 @@ class WavWriter(Exclusive):
         for start in range(0, len(view), _PIECE_BLOCKS * channels):
             piece = view[start : start + _PIECE_BLOCKS * channels]
             data = memoryview(encode(self._format.encoding, piece)).cast("B")
-            self._put((position + start // channels) * self._format.block_bytes, data)
+            self._put(offset, data)
+            offset += len(data)
+
+    def _check_open(self) -> None:
+        if self._closed or self._failed:
+            raise ValueError(f"write to a WavWriter that {'is closed' if self._closed else 'has failed'}")
 
     def _put(self, offset: int, data: memoryview) -> None:
         """Place encoded samples at a byte offset of the data: in the file, or in what is pending."""
@@ -142,12 +171,17 @@ class WavWriter(Exclusive):
         n_before = max(min(in_file - offset, len(data)), 0)  # bytes that replace some in the file
         if n_before:
             self._write_file(self._header_bytes + offset, data[:n_before])
-        at = max(offset - in_file, 0)
-        self._pending[at : at + len(data) - n_before] = data[n_before:]
-        if len(self._pending) >= self._pending_max:
+            data, offset = data[n_before:], in_file
+        if offset == in_file and not self._pending and len(data) >= self._pending_max:
+            self._write_file(self._end, data)  # it need not wait
+        else:
+            at = offset - in_file
+            self._pending[at : at + len(data)] = data
+            if len(self._pending) < self._pending_max:
+                return
             self._move_pending()
-            if self._seekable:
-                self._write_file(0, file_header(self._format, self._data_in_file, recording=True))
+        if self._seekable:
+            self._write_file(0, self._header.build(self._data_in_file, recording=True))
 
     @property
     def _data_in_file(self) -> int:
@@ -169,8 +203,10 @@ class WavWriter(Exclusive):
                     raise BlockingIOError("a WAV file must be in blocking mode")
                 data = data[written:]
                 offset += written
-                self._end = max(self._end, offset)
-            self._file.flush()
+                if offset > self._end:
+                    self._end = offset
+            if not self._owns_file:  # which has no buffer
+                self._file.flush()
         except BaseException:
             self._failed = True
             raise
@@ -195,7 +231,7 @@ class WavWriter(Exclusive):
     def _finish(self) -> None:
         """Pad the samples and write the last header; silent when an error was raised before."""
         was_raised = self._failed
-        data_bytes = self._data_in_file - self._data_in_file % self._format.block_bytes
+        data_bytes = self._data_in_file - self._data_in_file % self._block_bytes
         padding = data_bytes % 2
         try:
             if padding:
@@ -205,7 +241,7 @@ class WavWriter(Exclusive):
         try:
             self._end = self._header_bytes + data_bytes
             for recording in (True, False):  # a kill in between leaves the mark, not wrong sizes
-                header = file_header(self._format, data_bytes, padding=padding, recording=recording)
+                header = self._header.build(data_bytes, padding=padding, recording=recording)
                 self._write_file(0, header)
             self._file.seek(self._start + self._end + padding)
         except OSError:
