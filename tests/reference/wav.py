@@ -7,6 +7,8 @@ from array import array
 from tests.reference import g711
 
 GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+W64_GUID_END = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 #: encoding -> (format tag, bits)
 ENCODINGS = {
     "pcm8": (1, 8),
@@ -20,20 +22,33 @@ ENCODINGS = {
 }
 
 
-def chunk(name: bytes, payload: bytes, size: int | None = None) -> bytes:
-    """A chunk with its pad byte; `size` makes it lie."""
+def chunk(name: bytes, payload: bytes, size: int | None = None, *, order: str = "<") -> bytes:
+    """A chunk with its pad byte; `size` makes it lie, `order` is that of the struct module."""
     claimed = len(payload) if size is None else size
-    return name + struct.pack("<I", claimed) + payload + b"\0" * (len(payload) % 2)
+    return name + struct.pack(order + "I", claimed) + payload + b"\0" * (len(payload) % 2)
 
 
-def riff(*chunks: bytes, size: int | None = None, form: bytes = b"RIFF") -> bytes:
+def riff(*chunks: bytes, size: int | None = None, form: bytes = b"RIFF", order: str = "<") -> bytes:
     body = b"WAVE" + b"".join(chunks)
-    return form + struct.pack("<I", len(body) if size is None else size) + body
+    return form + struct.pack(order + "I", len(body) if size is None else size) + body
 
 
-def fmt(encoding: str, rate: int = 8000, channels: int = 1, *, extensible: bool = False) -> bytes:
+def w64_chunk(name: bytes, payload: bytes, size: int | None = None) -> bytes:
+    """A chunk of Wave64, which counts its header of 24 bytes and ends at a multiple of 8."""
+    claimed = 24 + len(payload) if size is None else size
+    return name + W64_GUID_END + struct.pack("<Q", claimed) + payload + b"\0" * (-len(payload) % 8)
+
+
+def w64(*chunks: bytes, size: int | None = None) -> bytes:
+    body = b"wave" + W64_GUID_END + b"".join(chunks)
+    return W64_RIFF + struct.pack("<Q", 24 + len(body) if size is None else size) + body
+
+
+def fmt(
+    encoding: str, rate: int = 8000, channels: int = 1, *, extensible: bool = False, order: str = "<"
+) -> bytes:
     tag, bits = ENCODINGS[encoding]
-    return fmt_fields(tag, channels, rate, bits, extensible=extensible)
+    return fmt_fields(tag, channels, rate, bits, extensible=extensible, order=order)
 
 
 def fmt_fields(
@@ -45,14 +60,22 @@ def fmt_fields(
     block_align: int | None = None,
     extensible: bool = False,
     valid_bits: int | None = None,
+    order: str = "<",
 ) -> bytes:
     align = channels * bits // 8 if block_align is None else block_align
     fields = struct.pack(
-        "<HHIIHH", 0xFFFE if extensible else tag, channels, rate, rate * align % 2**32, align, bits
+        order + "HHIIHH", 0xFFFE if extensible else tag, channels, rate, rate * align % 2**32, align, bits
     )
     if extensible:
-        fields += struct.pack("<HHIH", 22, bits if valid_bits is None else valid_bits, 0, tag) + GUID_TAIL
-    return chunk(b"fmt ", fields)
+        valid_bits = bits if valid_bits is None else valid_bits
+        guid = struct.pack(order + "IHH", tag, 0, 0x10) + GUID_TAIL[6:]
+        fields += struct.pack(order + "HHI", 22, valid_bits, 0) + guid
+    return chunk(b"fmt ", fields, order=order)
+
+
+def swapped(encoding: str, raw: bytes) -> bytes:
+    """Samples in the other byte order."""
+    return b"".join(item[::-1] for item in _items(encoding, raw))
 
 
 def round_s16(x: float) -> int:

@@ -342,14 +342,19 @@ def test_truncated_pipe() -> None:
     ]
 
 
-def test_pcm_and_g711_need_no_numpy() -> None:
+def test_no_numpy() -> None:
     code = """
 import io, sys
+from array import array
+from tests.reference.wav import ENCODINGS, chunk, fmt, riff
 from trunkline import wav
-for encoding in ("pcm16", "ulaw", "alaw"):
-    file = io.BytesIO()
-    wav.write(file, bytes(320), 8000, encoding=encoding)
-    wav.read(io.BytesIO(file.getvalue()))
+for encoding in ("pcm16", "ulaw", "alaw", "float32"):
+    wav.write(io.BytesIO(), bytes(320), 8000, encoding=encoding)
+    wav.write(io.BytesIO(), array("f", bytes(320)), 8000, encoding=encoding)
+for encoding in ENCODINGS:
+    data = riff(fmt(encoding), chunk(b"data", bytes(480)))
+    wav.read(io.BytesIO(data))
+    wav.WavReader(io.BytesIO(data)).read_float()
 assert "numpy" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

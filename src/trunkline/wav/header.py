@@ -41,9 +41,9 @@ OPEN_MARK: Final = b"recording not closed".ljust(28, b"\0")
 _FMT: Final = "HHIIHH"
 _FMT_BYTES: Final = 16
 FMT_BYTES_MAX: Final = 40  # of EXTENSIBLE; what follows in a longer chunk means nothing here
-# What EXTENSIBLE adds, a sub-format at its end: the format tag, then these (KSDATAFORMAT_SUBTYPE).
-_EXTENSION: Final = "HHIIHH8s"
-_SUB_FORMAT_REST: Final = (0x0000, 0x0010, bytes.fromhex("800000AA00389B71"))
+# A sub-format of EXTENSIBLE is a GUID: the format tag, then these (KSDATAFORMAT_SUBTYPE).
+_GUID_REST: Final = (0x0000, 0x0010, bytes.fromhex("800000AA00389B71"))
+_GUID_TAIL: Final = bytes.fromhex("000000001000800000AA00389B71")  # little-endian, behind a tag of 16 bits
 
 
 class WavFormat(msgspec.Struct, frozen=True):
@@ -98,12 +98,16 @@ def parse_format(fmt: bytes, offset: int, framing: Framing = RIFF) -> WavFormat:
 def _sub_format(fmt: bytes, bits: int, where: str, framing: Framing) -> int:
     if len(fmt) < FMT_BYTES_MAX:
         raise FormatError(f"{where}: {len(fmt)} bytes, EXTENSIBLE needs {FMT_BYTES_MAX}")
-    _, valid_bits, _, tag, *rest = struct.unpack_from(framing.prefix + _EXTENSION, fmt, _FMT_BYTES)
+    (valid_bits,) = struct.unpack_from(framing.prefix + "H", fmt, 18)
     if valid_bits > bits:  # fewer are left-justified, so they read like all of them
         raise FormatError(f"{where}: {valid_bits} valid bits of {bits}")
-    if tuple(rest) != _SUB_FORMAT_REST:
-        raise FormatError(f"{where}: unknown sub-format {fmt[24:40].hex()}")
-    return int(tag)
+    guid = fmt[24:40]
+    tag, *rest = struct.unpack(framing.prefix + "IHH8s", guid)
+    if tuple(rest) == _GUID_REST:
+        return int(tag)
+    if framing.byte_order == "big" and guid.endswith(_GUID_TAIL):  # sox turns the tag only
+        return int.from_bytes(guid[:2], "big")
+    raise FormatError(f"{where}: unknown sub-format {guid.hex()}")
 
 
 class FileHeader:

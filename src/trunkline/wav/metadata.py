@@ -36,10 +36,10 @@ class Metadata(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for name, text in self.info.items():
-            if not _is_id(name.encode("latin-1", "replace")):
+            if not (name.isascii() and _is_id(name.encode())):
                 raise FormatError(f"INFO id {name!r}: takes 4 printable ASCII characters")
-            if "\0" in text:
-                raise FormatError(f"INFO {name}: a text cannot hold NUL")
+            if "\0" in text or not _is_unicode(text):
+                raise FormatError(f"INFO {name}: a text cannot hold NUL or lone surrogates")
         if 0 < len(self.bext) < BEXT_BYTES_MIN:
             raise FormatError(f"bext of {len(self.bext)} bytes: has at least {BEXT_BYTES_MIN}")
         n_bytes = len(self.bext) + sum(len(_entry(name, text)) for name, text in self.info.items())
@@ -105,3 +105,11 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
 
 def _is_id(name: bytes) -> bool:
     return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
