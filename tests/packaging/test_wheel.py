@@ -25,6 +25,7 @@ STEMS = [
     "opus_many",
     "frame",
     "track",
+    "wav",
     "rtp",
     "plc",
     "jitter",

@@ -94,7 +94,8 @@ cdef Py_ssize_t acquire_samples(object src, Py_buffer *view, tl_wav_encoding of,
     n_bytes = view.len
     if n_bytes % sample_bytes:
         PyBuffer_Release(view)
-        raise ValueError(f"{n_bytes} bytes is not a whole number of {sample_bytes}-byte samples of {encoding}")
+        raise ValueError(
+            f"{n_bytes} bytes is not a whole number of {sample_bytes}-byte samples of {encoding}")
     return n_bytes // sample_bytes
 
 

@@ -4,7 +4,7 @@ from typing import BinaryIO, Final
 
 __all__ = ["Source"]
 
-_PIECE_BYTES: Final = 1 << 16  # what is asked of a file at once: a size in a header allocates nothing
+_PIECE_BYTES: Final = 1 << 16
 
 
 class Source:
@@ -26,10 +26,14 @@ class Source:
         return None if self._size is None else max(self._size - self.offset, 0)
 
     def read(self, n_bytes: int | None) -> bytes:
-        """Read `n_bytes`, or fewer when the file ends before them; None reads to the end."""
+        """Read `n_bytes`, or fewer when the file ends before them; None reads to the end.
+
+        A file is asked for what it has; a pipe piece by piece, so that a size in a header allocates nothing.
+        """
         pieces = []
         while n_bytes is None or n_bytes > 0:
-            piece = self.file.read(_PIECE_BYTES if n_bytes is None else min(n_bytes, _PIECE_BYTES))
+            piece_bytes = self.left or _PIECE_BYTES
+            piece = self.file.read(piece_bytes if n_bytes is None else min(n_bytes, piece_bytes))
             if isinstance(piece, str):
                 raise TypeError("a WAV file must be opened in binary mode")
             if piece is None:
