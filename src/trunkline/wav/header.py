@@ -46,7 +46,7 @@ _GUID_REST: Final = (0x0000, 0x0010, bytes.fromhex("800000AA00389B71"))
 _GUID_TAIL: Final = bytes.fromhex("000000001000800000AA00389B71")  # little-endian, behind a tag of 16 bits
 
 
-class WavFormat(msgspec.Struct, frozen=True):
+class WavFormat(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """The samples of a WAV file: an encoding of `ENCODINGS`, the rate in Hz, the channels, the byte order.
 
     >>> WavFormat("ulaw", 8000, 2).block_bytes
