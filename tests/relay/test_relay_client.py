@@ -11,7 +11,7 @@ import pytest
 
 from tests.relay.scripted import DEVICE, PROJECT, TOKEN, Exchange, exchange
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
-from trunkline.relay import Call, Connect, Event, RelayClient, RelayError
+from trunkline.relay import Call, Connect, Event, RelayClient, RelayError, Stream
 from trunkline.testing.virtual_time import run_in_virtual_time
 
 GUARD_S = 1000  # of virtual time: a hang becomes a failure at once
@@ -194,6 +194,34 @@ def test_a_call_that_ends_before_its_stream_ends_that_too(with_exchange: Callabl
         await serving.peer.tell(Event(event_type="calling.call.state", params=params))
         event = await action.wait()
         assert (event.event_type, completed) == ("", [event])
+
+    with_exchange(script)
+
+
+def test_a_control_id_that_is_in_use_is_refused(with_exchange: Callable[[Script], None]) -> None:
+    """The first stream stays, and the event of its end completes it."""
+
+    async def script(serving: Exchange, client: RelayClient) -> None:
+        await client.connect()
+        call = await call_in(serving, client)
+        first = await call.stream(URL, control_id="s1")
+        with pytest.raises(LocalProtocolError, match="'s1': its stream has not finished"):
+            await call.stream(URL, control_id="s1")
+        assert [type(command) for command in serving.commands].count(Stream) == 1
+        await serving.peer.tell(serving.calls["call-1"].finished("s1", 0.0))
+        assert (await first.wait(10)).params["state"] == "finished"
+
+        second = await call.stream(URL, control_id="s1")
+        await serving.peer.tell(serving.calls["call-1"].finished("s1", 1.0))
+        assert (await second.wait(10)).timestamp == 1.0
+
+        serving.refusals[Stream] = (422, "no")
+        with pytest.raises(RelayError, match="422"):
+            await call.stream(URL, control_id="s1")
+        serving.refusals.clear()
+        third = await call.stream(URL, control_id="s1")  # one that was refused is not in use
+        await serving.end(serving.calls["call-1"])
+        await third.wait(10)
 
     with_exchange(script)
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+from trunkline.errors import LocalProtocolError
 from trunkline.relay.events import CallReceiveEvent, CallStateEvent, Event
 from trunkline.relay.jsonrpc import RelayError
 
@@ -175,7 +176,8 @@ class Call:
         """Stream the call's audio to a wss:// URL; the parameters are those of `StreamRequest`.
 
         `on_completed(event)`, plain or coroutine, is called once, when the stream has finished. Further
-        keyword arguments are sent as they are. Raises RelayError when the server refuses.
+        keyword arguments are sent as they are. Raises RelayError when the server refuses, LocalProtocolError for
+        a `control_id` of this call's that is in use until its stream has finished.
         """
         action = StreamAction(self, control_id or str(uuid4()), on_completed)
         optional = {
@@ -191,16 +193,18 @@ class Call:
         if self.state == "ended":
             action.complete(Event(event_type="", params={}))
             return action
+        if action.control_id in self._actions:  # the event of its end could mean either
+            raise LocalProtocolError(f"control_id {action.control_id[:64]!r}: its stream has not finished")
         self._actions[action.control_id] = action
         try:
             result = await self.execute(
                 "calling.stream", {"control_id": action.control_id, "url": url} | given | params
             )
         except BaseException:
-            self._actions.pop(action.control_id, None)
+            self._forget(action)
             raise
         if not result:
-            self._actions.pop(action.control_id, None)
+            self._forget(action)
             action.complete(Event(event_type="", params={}))
         return action
 
@@ -265,6 +269,11 @@ class Call:
             future.set_exception(error)
         while self._actions:
             self._actions.popitem()[1].lose(error)
+
+    def _forget(self, action: StreamAction) -> None:
+        """Expect no event of it; once it has finished, its control id may be another's."""
+        if self._actions.get(action.control_id) is action:
+            del self._actions[action.control_id]
 
     def _finish_actions(self) -> None:
         """Complete what no event will: a server should finish every stream before it ends the call."""
