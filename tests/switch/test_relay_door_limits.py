@@ -6,6 +6,7 @@ The clock is virtual: minutes pass at once.
 import asyncio
 import json
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import pytest
@@ -339,6 +340,45 @@ def test_a_flood_and_a_giant_harm_nobody() -> None:
             assert (stream.state, stream.dropped) == ("streaming", 0)
             assert (await client.command("calling.end", call))["code"] == "200"
             await client.until("ended")
+
+    run_in_virtual_time(script())
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("signalwire.ping", {"junk": "x" * 1000}),  # answered at once
+        ("calling.answer", {"node_id": "", "call_id": "x" * 4096}),  # by a task, with all of the id
+        ("signalwire.receive", {"contexts": ["x" * 256]}),
+    ],
+)
+def test_who_commands_and_never_reads_is_dropped(method: str, params: dict[str, Any]) -> None:
+    async def flood(client: RawClient) -> None:
+        with suppress(ConnectionError):
+            for number in range(60_000):  # more than the system holds for both
+                request = {"jsonrpc": "2.0", "id": f"{number:0256}", "method": method, "params": params}
+                await client.socket.send_json(request)
+
+    async def script() -> None:
+        async with plain_doors() as d, d.raw("office") as client, d.raw() as hostile:
+            call = await streaming(d, client, "s1")
+            link = d.server.door.clients[1]._link
+            assert link is not None
+            flooding = asyncio.create_task(flood(hostile))
+            queued = [0]
+            began_s = asyncio.get_running_loop().time()
+            while len(d.server.door._links) == 2:
+                await asyncio.sleep(0.1)
+                written = sum(map(len, link.connection._outgoing))
+                queued.append(written + link._transport.get_write_buffer_size())
+                assert len(link.connection.unanswered) <= 1000
+                assert asyncio.get_running_loop().time() - began_s < 60
+                assert (await client.ask("signalwire.ping")) == {}
+            await flooding
+            assert 10_000 < max(queued) < 1_000_000  # more is not read from it, so it cannot send it
+            [stream] = call.streams.values()
+            assert (stream.state, stream.dropped) == ("streaming", 0)
+            assert stream.lateness.max_ms < 1
 
     run_in_virtual_time(script())
 
