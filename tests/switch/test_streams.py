@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from tests.net.endpoints import Seen, pcm_of, run
 from tests.switch.parties import NUMBERS, TOKEN, Told, answered, endpoint, now_ms, switch, texts
@@ -220,8 +220,66 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_goes_on_talking() -> None:
             await asyncio.sleep(1)
             began_ms = now_ms()
             await call.hangup()
-            assert now_ms() - began_ms < 4000
+            assert now_ms() - began_ms < 8000
             assert "1006" in str(call.streams[action.control_id].error)
+
+    run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize(
+    ("n_messages", "message"),
+    [(25_000, "{}"), (2_000, f'{{"a":"{"x" * 65_000}"}}'), (25_000, WSMsgType.PING)],
+    ids=["many", "long", "pings"],
+)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_an_endpoint_that_floods_is_cut_off(
+    n_messages: int, message: str | WSMsgType, bidirectional: bool
+) -> None:
+    close_codes: list[int | None] = []
+
+    async def send_all(socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):
+            for _ in range(n_messages):
+                await (socket.send_str(message) if isinstance(message, str) else socket.ping())
+
+    async def flood(socket: web.WebSocketResponse) -> None:
+        sending = asyncio.create_task(send_all(socket))
+        _ = [text async for text in texts(socket)]
+        close_codes.append(socket.close_code)
+        await sending
+
+    async def main() -> None:
+        async with endpoint(flood) as url, serve(Seen()) as server, switch() as made:
+            call = await answered(made)
+            await call.stream(server.url, control_id="other")
+            action = await call.stream(url, control_id="flooded", bidirectional=bidirectional)
+            with pytest.raises(RemoteProtocolError, match="1000 messages of 4 KiB a second: closed with 1008"):
+                await action.wait(10)
+                raise call.streams["flooded"].error or AssertionError
+            assert call.streams["flooded"].messages_received <= 20_100
+            await asyncio.sleep(1)
+            other = call.streams["other"]
+            assert (other.state, other.dropped) == ("streaming", 0)
+
+    run_in_virtual_time(main())
+    assert close_codes == [1008]
+
+
+def test_five_minutes_of_audio_at_once_are_no_flood() -> None:
+    async def burst(socket: web.WebSocketResponse) -> None:
+        for _ in range(15_000):
+            await socket.send_str("{}")
+        _ = [text async for text in texts(socket)]
+
+    async def main() -> None:
+        async with endpoint(burst) as url, switch() as made:
+            call = await answered(made)
+            action = await call.stream(url)
+            await asyncio.sleep(5)
+            stream = call.streams[action.control_id]
+            assert (stream.state, stream.messages_received) == ("streaming", 15_000)
+            await call.hangup()
+            assert stream.error is None
 
     run_in_virtual_time(main())
 

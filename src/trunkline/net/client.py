@@ -4,7 +4,6 @@ import asyncio
 import errno
 import math
 import os
-import socket as sockets
 import ssl as tls
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -36,7 +35,11 @@ MESSAGE_BYTES_MAX: Final = 65536
 STOP_TIMEOUT_S: Final = 1.0  # after stop: how long the server may take to close; then we do
 CLOSE_TIMEOUT_S: Final = 2.0  # how long it may take to answer our close frame
 MESSAGES_A_TURN: Final = 16  # that come in, before others have their turn
+MESSAGES_PER_S_MAX: Final = 1000  # that come in, a long one counted once for every 4 KiB: audio needs 50
+MESSAGES_AHEAD_S: Final = 20.0  # as much of that may come at once: 20,000 messages are 400 s of audio
+FLOOD_CLOSE_S: Final = 0.5  # how long who sends more than that may take for the reason
 AHEAD_MS: Final = 400.0  # how much audio is taken from the source before it is due
+_COUNTED: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG)
 _CURES: Final = {
     401: ": the bearer token is missing or wrong",
     404: ": it has no stream at this path",
@@ -73,7 +76,7 @@ async def stream(
     host only, ws://: a call's audio does not cross a network in the clear.
 
     Raises LocalProtocolError for a URL it will not use, RemoteProtocolError when the server refuses the
-    upgrade and OSError when it cannot be reached.
+    upgrade, or floods us with messages, and OSError when it cannot be reached.
     """
     playout = Playout(sender, lead_ms=lead_ms)
     check_speed(speed)
@@ -87,13 +90,17 @@ class Sending:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, speed: float = 1.0) -> None:
         self._socket = socket
-        self._raw_socket = socket.get_extra_info("socket")
+        self._response = socket._response  # which has no public name, nor has what is in it
+        connection = self._response.connection
+        self._transport = None if connection is None else connection.transport
         self._speed = speed
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._sent = 0
         self._received = 0
         self._reason = ""
+        self._used_s = self._began - MESSAGES_AHEAD_S  # up to here, what may come has come
+        self._is_flooded = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -111,19 +118,31 @@ class Sending:
         if self._task is not None:
             self._task.cancel()
 
+    def abort(self) -> None:
+        """Send no more, and drop the connection, whatever the server does."""
+        self.give_up()
+        if self._transport is not None:
+            self._transport.abort()
+
     async def run(self, send_all: Coroutine[None, None, None]) -> StreamResult:
-        """Send until `send_all` is done or the server closes."""
+        """Send until `send_all` is done or the server closes; RemoteProtocolError when it floods us."""
         listening = asyncio.create_task(self._listen())
         sending = self._task = asyncio.create_task(send_all)
         try:
             await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
             complete = sending.done() and _outcome(sending)
-            if not sending.cancelled():
+            if self._is_flooded:
+                await asyncio.wait((listening,))
+            elif not sending.cancelled():
                 await asyncio.wait((listening,), timeout=STOP_TIMEOUT_S)
         finally:
             sending.cancel()
             await self._close()  # it ends the listening; cancelling that would lose the close code
             await asyncio.gather(listening, sending, return_exceptions=True)
+        if self._is_flooded:
+            raise RemoteProtocolError(
+                f"more came back than {MESSAGES_PER_S_MAX} messages of 4 KiB a second: closed with 1008"
+            )
         code = self._socket.close_code
         return StreamResult(complete and code in (None, 1000), self._sent, self._received, code, self._reason)
 
@@ -136,22 +155,40 @@ class Sending:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
                     await self._socket.close()
         finally:
-            if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE) and self._raw_socket:
-                with suppress(OSError):  # a peer that reads nothing keeps nothing of ours
-                    self._raw_socket.shutdown(sockets.SHUT_RDWR)
+            if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
+                self.abort()  # a peer that reads nothing keeps nothing of ours
+            self._response.close()  # aiohttp leaves one open that was lost
 
     async def _listen(self) -> None:
-        while True:
-            message = await self._socket.receive()
-            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+        n_messages = 0
+        while (message := await self._socket.receive()).type in _COUNTED:
+            n_messages += 1
+            self._used_s += (1 + len(message.data) // 4096) / MESSAGES_PER_S_MAX
+            if message.type is WSMsgType.PING:
+                await self._socket.pong(message.data)
+            elif message.type is not WSMsgType.PONG and not self._is_flooded:
                 self._received += 1
                 self._take(message)
-                if self._received % MESSAGES_A_TURN == 0:
-                    await asyncio.sleep(0)  # aiohttp does not suspend while it has messages
-                continue
-            if message.type is WSMsgType.CLOSE:
-                self._reason = message.extra or ""
-            return
+            if n_messages % MESSAGES_A_TURN == 0:
+                await asyncio.sleep(0)  # aiohttp does not suspend while it has messages
+                if self._used_s > self._loop.time() and not self._is_flooded:
+                    await self._refuse_flood()
+                self._used_s = max(self._used_s, self._loop.time() - MESSAGES_AHEAD_S)
+        if message.type is WSMsgType.CLOSE:
+            self._reason = message.extra or ""
+
+    async def _refuse_flood(self) -> None:
+        """Say why, read nothing more from the server, and drop it."""
+        self._is_flooded = True
+        self.give_up()
+        if self._transport is not None:
+            self._transport.pause_reading()
+        reason = WSCloseCode.POLICY_VIOLATION.to_bytes(2) + b"too many messages"
+        with suppress(ConnectionError, TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(FLOOD_CLOSE_S):
+                await self._socket.send_frame(reason, WSMsgType.CLOSE)
+                await asyncio.sleep(FLOOD_CLOSE_S)  # until it has read that: a reset would take it away
+        self.abort()
 
     async def _send(self, message: bytes, kind: WSMsgType = WSMsgType.TEXT) -> None:
         await self._socket.send_frame(message, kind)
@@ -247,7 +284,10 @@ async def connected(
     target: "Target | None" = None,
     max_message_bytes: int = MESSAGE_BYTES_MAX,
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    """Connect to where audio may be sent, to `target` alone if it is given; raises what `stream` does."""
+    """Connect to where audio may be sent, to `target` alone if it is given; raises what `stream` does.
+
+    Pings are messages that come, and are to be answered.
+    """
     _check_url(url)
     async with _session() if target is None else target.session() as session:
         url = url if target is None else str(target.url)
@@ -275,6 +315,7 @@ async def _connect(
                 headers=headers,
                 ssl=ssl or True,
                 heartbeat=HEARTBEAT_S,
+                autoping=False,  # aiohttp would answer any number, and let nobody else have a turn
                 max_msg_size=max_message_bytes + 1,  # aiohttp refuses this size and above
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             )

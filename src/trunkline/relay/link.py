@@ -61,9 +61,15 @@ class Link:
         try:
             while True:
                 message = await self._socket.receive()
-                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    return
-                await self._receive(message.data)
+                match message.type:
+                    case WSMsgType.TEXT | WSMsgType.BINARY:
+                        await self._receive(message.data)
+                    case WSMsgType.PING:
+                        await self._socket.pong(message.data)
+                    case WSMsgType.PONG:
+                        pass
+                    case _:
+                        return
         finally:
             self._ended()
             for request_id, answer in self._waiting.items():
