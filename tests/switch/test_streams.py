@@ -167,7 +167,7 @@ def test_a_hang_up_finishes_every_stream_first() -> None:
         return took_ms, now_ms()
 
     took_ms, _ = run_in_virtual_time(main())
-    assert took_ms < 10_000
+    assert took_ms < 2100
     assert told.events[:3] == ["created", "ringing", "answered"]
     assert told.events[3:6] == [f"S{k} streaming" for k in (1, 2, 3)]
     assert sorted(told.events[6:9]) == [f"S{k} finished" for k in (1, 2, 3)]
@@ -191,11 +191,12 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_takes_nothing() -> None:
             call = await answered(made)
             action = await call.stream(url, codec="L16@48000h", track="both")
             stream = call.streams[action.control_id]
-            await asyncio.sleep(90)
-            assert stream.dropped > 0
+            while not stream.dropped:
+                await asyncio.sleep(1)
+            assert stream.state == "streaming"
             began_ms = now_ms()
             await call.hangup()
-            assert now_ms() - began_ms < 8000
+            assert now_ms() - began_ms < 2100
             assert "had not taken" in str(stream.error)
             reads_again.set()
             messages, close_code = await ended
@@ -220,7 +221,7 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_goes_on_talking() -> None:
             await asyncio.sleep(1)
             began_ms = now_ms()
             await call.hangup()
-            assert now_ms() - began_ms < 8000
+            assert now_ms() - began_ms < 2100
             assert "1006" in str(call.streams[action.control_id].error)
 
     run_in_virtual_time(main())

@@ -31,7 +31,7 @@ __all__ = ["Stream"]
 
 QUEUED_MAX_MS: Final = 2000  # of messages that a slow endpoint has not taken
 CONTROLS_MAX: Final = 64  # beside them: marks, keys
-DRAIN_TIMEOUT_S: Final = 2.0  # how long an endpoint may take, once it is to stop, for what is queued
+DRAIN_TIMEOUT_S: Final = 2.0  # how long an endpoint may take for what is queued, and to close
 MESSAGES_A_TURN: Final = 64  # that are sent, before the other streams have their turn
 
 _log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Stream:
     async def stop(self) -> None:
         """Send what is queued and the stop message, close, and wait until that is done. Idempotent.
 
-        An endpoint that does not take them within 2 s loses them.
+        An endpoint that does not take them, and close, within 2 s is dropped.
         """
         if self.state == "connecting":
             self._task.cancel()
@@ -181,16 +181,18 @@ class Stream:
         now_s = self._loop.time()
         self._queue.extend((now_s, message) for message in messages)
         self._wake.set()
-        self._loop.call_later(DRAIN_TIMEOUT_S, self._give_up)
+        self._loop.call_later(DRAIN_TIMEOUT_S, self._abort)
 
     def _fail(self, error: Exception) -> None:
         _log.error("stream %.64s cannot be encoded", self.control_id, exc_info=error)
         self._failure = LocalProtocolError(f"the audio cannot be encoded: {error}")
-        self._give_up()
-
-    def _give_up(self) -> None:
         if self._sending is not None:
             self._sending.give_up()
+        self._loop.call_later(DRAIN_TIMEOUT_S, self._abort)
+
+    def _abort(self) -> None:
+        if self._sending is not None and self.state != "finished":
+            self._sending.abort()
 
     async def _run(self, connect: Connect) -> StreamResult:
         async with connect() as socket:
