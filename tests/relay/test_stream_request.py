@@ -1,15 +1,16 @@
 """StreamRequest: what every door of a switch takes and refuses."""
 
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given, reject
 from hypothesis import strategies as st
 
 from trunkline.errors import FormatError
 from trunkline.formats import CodecSpec
-from trunkline.stream import StreamRequest
+from trunkline.stream import Start, StreamReceiver, StreamRequest, StreamSender
 from trunkline.stream.request import is_loopback
 
 URL = "wss://example.com/audio"
@@ -56,7 +57,8 @@ TAKEN: list[tuple[dict[str, Any], str, Any]] = [
         "custom_parameters",
         {f"k{i}": "v" for i in range(99)},
     ),
-    ({"custom_parameters": {"k": "é" * (LONG // 2)}}, "custom_parameters", {"k": "é" * (LONG // 2)}),
+    ({"custom_parameters": {"k": "é" * 24_572}}, "custom_parameters", {"k": "é" * 24_572}),
+    ({"control_id": "c" * 1022}, "control_id", "c" * 1022),
     ({"node_id": 7, "call_id": [], "swml": True}, "url", URL),
 ]
 
@@ -131,8 +133,40 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"custom_parameters": {"k": "a\nb"}}, "custom_parameters['k']: holds a CR, LF or NUL"),
     ({"custom_parameters": {"k\r\n": "v"}}, "name of one of custom_parameters: holds a CR"),
     ({"custom_parameters": {1: "v"}}, "name of one of custom_parameters: takes a string, not int"),
+    ({"control_id": "c" * 1023}, "control_id: 1025 bytes of JSON: takes at most 1024"),
+    ({"control_id": "\x01" * 171}, "control_id: 1028 bytes of JSON"),
+    ({"custom_parameters": {"k": "v" * 49_145}}, "custom_parameters: 49153 bytes of JSON: takes at most 49152"),
+    ({"custom_parameters": {f"k{i}": "v" * LONG for i in range(99)}}, "custom_parameters: 6488"),
     ({"custom_parameters": {"k": "v" * (LONG + 1)}}, "custom_parameters['k']: 65536 characters"),
 ]
+
+
+# What takes most of JSON's room: six bytes a character, two, one.
+text = st.text(alphabet="\x01\"aé\U0001f4a5", max_size=60).flatmap(
+    lambda some: st.integers(0, 400).map(lambda times: some * times)
+)
+
+
+@given(control_id=text, custom_parameters=st.dictionaries(text, text, max_size=5))
+@example(control_id="\x01" * 170, custom_parameters={"": "\x01" * 8190})  # the longest
+def test_what_is_taken_our_receiver_takes(control_id: str, custom_parameters: dict[str, str]) -> None:
+    params = {"url": URL, "control_id": control_id, "custom_parameters": custom_parameters}
+    try:
+        request = StreamRequest.parse(params)
+    except FormatError:
+        reject()
+    sender = StreamSender(
+        request.codec,
+        tracks=("inbound", "outbound"),
+        stream_id=request.control_id,
+        call_id=str(uuid4()),
+        account_id="\x01" * 1000,
+        custom_parameters=request.custom_parameters,
+    )
+    receiver = StreamReceiver()
+    events = [event for message in sender.start() for event in receiver.receive(message)]
+    assert isinstance(events[-1], Start)
+    assert events[-1].custom_parameters == request.custom_parameters
 
 
 @pytest.mark.parametrize(("params", "message"), REFUSED, ids=lambda value: repr(value)[:40])

@@ -278,9 +278,9 @@ def test_hostile_ids(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         "%s%n",
         "\x7f\x1b[2J",
         "\u202e\U0001f4a5",
-        "x" * 65_535,
+        "x" * 1000,
     ]
-    names = {id_: None if id_ == "%s%n" else id_[::-1] for id_ in ids}
+    names = {id_: None if id_ == "%s%n" else id_[::-1] for id_ in ids[:-1]} | {ids[-1]: "x" * 65_535}
 
     async def test(journal: Journal) -> str:
         async with switch(journal=journal) as made, endpoint(listens) as url:

@@ -15,6 +15,9 @@ __all__ = ["StreamRequest", "check_text", "is_loopback"]
 
 VALUE_BYTES_MAX: Final = 65_535  # of any one parameter, in UTF-8
 CUSTOM_PARAMETERS_MAX: Final = 99  # the compatibility API numbers them 1 to 99
+# What goes into the start message has to leave room in the 65,536 bytes that receivers of ours take.
+CUSTOM_PARAMETERS_BYTES_MAX: Final = 49_152  # of all of them, in JSON
+CONTROL_ID_BYTES_MAX: Final = 1024  # in JSON, where a character may take six
 
 Direction = Literal["inbound", "outbound", "both"]
 _TRACKS: Final[dict[str, Direction]] = {
@@ -61,7 +64,8 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Check the parameters by their names on the wire; other names are ignored.
 
         None is as good as absent. `insecure_loopback` lets ws:// through to loopback hosts. A value has
-        at most 65,535 bytes of UTF-8, and no CR, LF or NUL; custom parameters are at most 99.
+        at most 65,535 bytes of UTF-8, and no CR, LF or NUL; custom parameters are at most 99, and all together,
+        as they are sent, 49,152 bytes of JSON, a control id 1,024.
 
         Raises FormatError, which begins with the name of the parameter and never repeats a token.
         """
@@ -71,6 +75,7 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
         if "url" not in texts:
             raise FormatError("url: is required")
         _check_stream_url(texts["url"], insecure_loopback)
+        _check_json_size("control_id", texts.get("control_id", ""), CONTROL_ID_BYTES_MAX)
         if "status_url" in texts:
             _check_url("status_url", texts["status_url"], ("http", "https"), "an http:// or https:// URL")
         return cls(
@@ -131,12 +136,20 @@ def _custom_parameters(value: object) -> dict[str, str]:
         raise FormatError(f"custom_parameters: takes an object of strings, not {type(value).__name__}")
     if len(value) > CUSTOM_PARAMETERS_MAX:
         raise FormatError(f"custom_parameters: {len(value)} of them: takes at most {CUSTOM_PARAMETERS_MAX}")
-    return {
+    parameters = {
         check_text("name of one of custom_parameters", name): check_text(
             f"custom_parameters[{str(name)[:64]!r}]", item
         )
         for name, item in value.items()
     }
+    _check_json_size("custom_parameters", parameters, CUSTOM_PARAMETERS_BYTES_MAX)
+    return parameters
+
+
+def _check_json_size(field: str, value: object, bytes_max: int) -> None:
+    n_bytes = len(msgspec.json.encode(value))
+    if n_bytes > bytes_max:
+        raise FormatError(f"{field}: {n_bytes} bytes of JSON: takes at most {bytes_max}")
 
 
 def _check_stream_url(url: str, insecure_loopback: bool) -> None:
