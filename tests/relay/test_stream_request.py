@@ -135,14 +135,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"custom_parameters": {1: "v"}}, "name of one of custom_parameters: takes a string, not int"),
     ({"control_id": "c" * 1023}, "control_id: 1025 bytes of JSON: takes at most 1024"),
     ({"control_id": "\x01" * 171}, "control_id: 1028 bytes of JSON"),
-    ({"custom_parameters": {"k": "v" * 49_145}}, "custom_parameters: 49153 bytes of JSON: takes at most 49152"),
+    (
+        {"custom_parameters": {"k": "v" * 49_145}},
+        "custom_parameters: 49153 bytes of JSON: takes at most 49152",
+    ),
     ({"custom_parameters": {f"k{i}": "v" * LONG for i in range(99)}}, "custom_parameters: 6488"),
     ({"custom_parameters": {"k": "v" * (LONG + 1)}}, "custom_parameters['k']: 65536 characters"),
 ]
 
 
 # What takes most of JSON's room: six bytes a character, two, one.
-text = st.text(alphabet="\x01\"aé\U0001f4a5", max_size=60).flatmap(
+text = st.text(alphabet='\x01"aé\U0001f4a5', max_size=60).flatmap(
     lambda some: st.integers(0, 400).map(lambda times: some * times)
 )
 

@@ -4,15 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from tests.net.endpoints import run
+from tests.net.endpoints import pcm_of, run
 from tests.switch.rest_doors import ACCOUNT, CALLING, Doors, doors, loopback_tls, serving
+from tests.switch.sound_server import sound_server, wav_of
 from trunkline.net.targets import LOOPBACK, Targets
-from trunkline.switch import Call, ToneSource, rest_dial
+from trunkline.switch import Call, Sounds, ToneSource, rest_dial
+from trunkline.testing import speech_like
 
 Body = dict[str, Any]
 
@@ -172,7 +175,7 @@ def test_dialled_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: web.Response(text='{"sections":{"main":[{"play":"file:///etc/passwd"}]}}'), "play"),
         (
             lambda: web.Response(text='{"sections":{"main":[{"play":{"url":"file:///etc/x"}}]}}'),
-            "but silence",
+            "no directory of sounds",
         ),
     ],
 )
@@ -258,6 +261,49 @@ def test_play_of_silence_takes_its_time() -> None:
             assert call.ended_s is not None
             assert call.answered_s is not None
             assert 0.15 <= call.ended_s - call.answered_s <= 2
+
+    run(test())
+
+
+async def heard(d: Doors, sound: str) -> bytes:
+    """Dial with a document that streams what it plays; give what the endpoint heard."""
+    stream = {"stream": {"url": d.endpoint.url, "codec": "L16@8000h", "track": "outbound"}}
+    main = [stream, {"play": {"url": sound}}, {"hangup": {"reason": "decline"}}]
+    answer = await dial_calling(d, swml={"sections": {"main": main}})
+    call = d.switch.calls[answer["id"]]
+    await asyncio.wait_for(call.wait_for_ended(), 5)
+    await asyncio.wait_for(d.seen.ended.get(), 5)
+    assert call.end_reason in ("decline", "hangup")
+    return pcm_of(d.seen.events[call.id]) if call.end_reason == "decline" else b""
+
+
+def test_sounds_are_fetched_from_where_documents_are() -> None:
+    beep = speech_like(0.2, seed=5)
+
+    async def test() -> None:
+        async with sound_server({"/beep.wav": wav_of(beep)}) as url:
+            async with doors() as d:
+                assert beep in await heard(d, f"{url}beep.wav")
+            async with doors(targets=Targets()) as d:  # for which loopback is no target
+                assert await heard(d, f"{url}beep.wav") == b""
+
+    run(test())
+
+
+def test_files_are_played_from_the_directory_that_the_operator_names(tmp_path: Path) -> None:
+    beep = speech_like(0.2, seed=5)
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for path in (tmp_path / "private.wav", sounds / "beep.wav"):
+        path.write_bytes(wav_of(beep))
+
+    async def test() -> None:
+        async with doors(open_sound=Sounds(sounds).open) as d:
+            assert beep in await heard(d, "file:///beep.wav")
+            for name in ("../private.wav", f"{tmp_path}/private.wav", "%2e%2e/private.wav"):
+                assert await heard(d, f"file:///{name}") == b""
+        async with doors() as d:
+            assert await heard(d, f"file://{sounds}/beep.wav") == b""
 
     run(test())
 

@@ -117,6 +117,12 @@ def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -
     metavar="FILE",
     help="Keep calls and streams there, so that REST finds them after a restart.",
 )
+@click.option(
+    "--sounds",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    help="Where file:/// URLs of documents over REST lead; without it they are refused.",
+)
 @click.option("--no-tls", is_flag=True, help="Serve ws:// and http:// only; on loopback.")
 def switch(
     listen: tuple[str, int],
@@ -136,6 +142,7 @@ def switch(
     cacert: Path | None,
     cert_dir: Path,
     journal: Path | None,
+    sounds: Path | None,
     no_tls: bool,
 ) -> None:
     """Be the platform: calls to try an application with, over RELAY and REST, on this machine.
@@ -178,6 +185,7 @@ def switch(
                 cacert=cacert,
                 cert_dir=cert_dir,
                 journal=journal,
+                sounds=sounds,
                 tls=not no_tls,
             )
         )
@@ -201,13 +209,14 @@ async def _serve(
     cacert: Path | None,
     cert_dir: Path,
     journal: Path | None,
+    sounds: Path | None,
     tls: bool,
 ) -> int:
     from trunkline.cli.switch_view import SwitchView
     from trunkline.cli.view import stop_on_signals, warnings_in
     from trunkline.net.targets import Targets
     from trunkline.net.tls import client_context, kept_certificate, server_context
-    from trunkline.switch import CallbackSender, Journal, Switch, serve_switch
+    from trunkline.switch import CallbackSender, Journal, Sounds, Switch, serve_switch
     from trunkline.switch.source_names import make_source
 
     stop, view = stop_on_signals(), SwitchView()
@@ -247,6 +256,7 @@ async def _serve(
                 on_client=on_client,
                 targets=targets,
                 document_ssl=trusted,
+                open_sound=Sounds(sounds, targets=targets, ssl=trusted).open,
             ) as server:
                 _tell_how_to_connect(view, server.host, ca_file, switch, show_token=token is None)
                 async with view:

@@ -176,8 +176,8 @@ class Call:
         """Stream the call's audio to a wss:// URL; the parameters are those of `StreamRequest`.
 
         `on_completed(event)`, plain or coroutine, is called once, when the stream has finished. Further
-        keyword arguments are sent as they are. Raises RelayError when the server refuses, LocalProtocolError for
-        a `control_id` of this call's that is in use until its stream has finished.
+        keyword arguments are sent as they are. Raises RelayError when the server refuses, LocalProtocolError
+        for a `control_id` whose stream, of this call, has not finished.
         """
         action = StreamAction(self, control_id or str(uuid4()), on_completed)
         optional = {

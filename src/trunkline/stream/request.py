@@ -64,8 +64,8 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Check the parameters by their names on the wire; other names are ignored.
 
         None is as good as absent. `insecure_loopback` lets ws:// through to loopback hosts. A value has
-        at most 65,535 bytes of UTF-8, and no CR, LF or NUL; custom parameters are at most 99, and all together,
-        as they are sent, 49,152 bytes of JSON, a control id 1,024.
+        at most 65,535 bytes of UTF-8, and no CR, LF or NUL; custom parameters are at most 99, and all
+        together, as they are sent, 49,152 bytes of JSON, a control id 1,024.
 
         Raises FormatError, which begins with the name of the parameter and never repeats a token.
         """

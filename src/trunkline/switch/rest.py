@@ -11,6 +11,8 @@ from trunkline.switch.rest_calling import CallingDoor
 from trunkline.switch.rest_compat import COMPAT_PREFIXES, CompatDoor
 from trunkline.switch.rest_dial import Dialler
 from trunkline.switch.rest_http import RestError, guarded
+from trunkline.switch.scripted_call import OpenSound
+from trunkline.switch.sounds import Sounds
 from trunkline.switch.sources import Source
 from trunkline.switch.switch import Switch
 
@@ -26,17 +28,22 @@ def rest_routes(
     dial_source: Callable[[], Source] | None = None,
     targets: Targets | None = None,
     ssl: tls.SSLContext | None = None,
+    open_sound: OpenSound | None = None,
 ) -> list[web.RouteDef]:
     """Make the routes of the calling and the compatibility API, for who has the project's token.
 
     `dial_source` makes the audio of a call that is created here, None for silence; `targets` says where its
     document may be fetched from, None for public hosts and this one, and `ssl` what is trusted there.
+    `open_sound` opens what a document plays, `Sounds(directory).open` say; None: sounds that are fetched, as
+    a document is, and no files.
 
         app = web.Application()
         app.add_routes(rest_routes(switch))
         runner = trunkline.net.runner.app_runner(app)
     """
-    dialler = Dialler(switch, dial_source, Targets(LOOPBACK) if targets is None else targets, ssl)
+    targets = Targets(LOOPBACK) if targets is None else targets
+    open_sound = Sounds(targets=targets, ssl=ssl).open if open_sound is None else open_sound
+    dialler = Dialler(switch, dial_source, targets, ssl, open_sound)
     calling, compat = CallingDoor(switch, dialler), CompatDoor(switch, dialler)
     handlers = {
         "/api/calling": calling.handle,

@@ -75,9 +75,14 @@ class CallingDoor:
         return call
 
     async def _update(self, call: Call | CallRecord, params: Mapping[str, Any]) -> dict[str, Any]:
-        if params.get("status") not in ("completed", "canceled"):
-            raise RestError(422, "invalid_parameter", "status: takes completed or canceled", "status")
-        await call.hangup("hangup" if params["status"] == "completed" else "cancel")
+        status = params.get("status")
+        if status is None and (params.get("swml") or params.get("url")):
+            await self._dialler.update(call, params, _DIAL_NAMES)
+            return call_leg(call)
+        if status not in ("completed", "canceled"):
+            message = "status: takes completed or canceled; or give swml or url"
+            raise RestError(422, "invalid_parameter", message, "status")
+        await call.hangup("hangup" if status == "completed" else "cancel")
         return call_leg(call)
 
     async def _end(self, call: Call | CallRecord, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class CompatDoor:
                 call = self._call(call_id)
                 methods = {
                     "GET": lambda: _answer(200, _call_resource(call, base)),
-                    "POST": lambda: _update(call, request, base),
+                    "POST": lambda: self._update(call, request, base),
                 }
             case ["Calls", call_id, "Streams"]:
                 call = self._call(call_id)
@@ -133,21 +133,24 @@ class CompatDoor:
         stream = await start_stream(call, wanted, "compat", _NAMES)
         return 201, _stream_resource(call, stream, base)
 
+    async def _update(self, call: Call | CallRecord, request: web.Request, base: str) -> Answer:
+        fields = await read_body(request)
+        status = fields.get("Status")
+        if status is None and (fields.get("Swml") or fields.get("Url")):
+            await self._dialler.update(call, fields, _DIAL_NAMES)
+            return 200, _call_resource(call, base)
+        if text(fields, "Status") not in ("completed", "canceled"):
+            message = "Status: takes completed or canceled; or give Swml or Url"
+            raise RestError(422, "invalid_parameter", message, "Status")
+        if status == "canceled" and call.answered_s is not None:
+            message = "Status: a call that was answered is completed, not canceled"
+            raise RestError(422, "invalid_parameter", message, "Status")
+        await call.hangup("hangup" if status == "completed" else "cancel")
+        return 200, _call_resource(call, base)
+
 
 async def _answer(status: int, body: Mapping[str, Any]) -> Answer:
     return status, body
-
-
-async def _update(call: Call | CallRecord, request: web.Request, base: str) -> Answer:
-    status = text(await read_body(request), "Status")
-    if status not in ("completed", "canceled"):
-        raise RestError(422, "invalid_parameter", "Status: takes completed or canceled", "Status")
-    if status == "canceled" and call.answered_s is not None:
-        raise RestError(
-            422, "invalid_parameter", "Status: a call that was answered is completed, not canceled", "Status"
-        )
-    await call.hangup("hangup" if status == "completed" else "cancel")
-    return 200, _call_resource(call, base)
 
 
 async def _stop(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl as tls
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ from trunkline.errors import FormatError, LibraryMissingError, TrunklineError
 from trunkline.extras import needs_extra
 from trunkline.net.targets import Target, Targets
 from trunkline.switch.call import Call
+from trunkline.switch.records import CallRecord
 from trunkline.switch.rest_http import RestError, text
-from trunkline.switch.scripted_call import ScriptedCall, call_scope
+from trunkline.switch.scripted_call import OpenSound, ScriptedCall, call_scope
 from trunkline.switch.sources import Source
 from trunkline.switch.switch import Switch
 from trunkline.switch.swml import Document, parse, run
@@ -27,12 +28,15 @@ __all__ = ["Dialler"]
 DOCUMENT_BYTES_MAX: Final = 65_536
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=2, sock_read=5)
 DIALLED_MAX: Final = 1000  # calls at a time
+_FAILURES: Final = (TrunklineError, OSError, aiohttp.ClientError)
+
+GetDocument = Callable[[Call | CallRecord], Awaitable[Document]]
 
 _log = logging.getLogger(__name__)
 
 
 class Dialler:
-    """Create calls, which are answered at once, and run their documents on them; see `rest_routes`."""
+    """Create calls, which are answered at once, and run documents on calls; see `rest_routes`."""
 
     def __init__(
         self,
@@ -40,12 +44,14 @@ class Dialler:
         source: Callable[[], Source] | None,
         targets: Targets,
         ssl: tls.SSLContext | None,
+        open_sound: OpenSound,
     ) -> None:
         self._switch = switch
         self._source = source
         self._targets = targets
         self._ssl = ssl
-        self._running: set[asyncio.Task[None]] = set()
+        self._open_sound = open_sound
+        self._running: dict[str, asyncio.Task[None]] = {}  # by the id of the call
 
     async def dial(self, fields: Mapping[str, Any], names: Mapping[str, str]) -> Call:
         """Create the call that `fields` ask for; `names` are the door's for from, to, swml, url and method.
@@ -54,16 +60,7 @@ class Dialler:
         answered; when that fails the call ends, and its end reason is "error".
         """
         from_number, to_number = text(fields, names["from"]), text(fields, names["to"])
-        method = fields.get(names["method"], "POST")
-        if method not in ("POST", "GET"):
-            message = f"{names['method']}: takes POST or GET"
-            raise RestError(422, "invalid_parameter", message, names["method"])
-        if fields.get(names["swml"]) in (None, ""):
-            target = await self._resolve(text(fields, names["url"], characters_max=65_535), names["url"])
-            get_document = partial(self._fetch, target, method)
-        else:
-            document = await _inline(fields[names["swml"]], names["swml"])
-            get_document = partial(_ready, document)
+        get_document = await self._document(fields, names)
         if len(self._running) >= DIALLED_MAX:
             message = f"{names['to']}: {len(self._running)} calls that were created here are not over"
             raise RestError(422, "too_many_calls", message, names["to"])
@@ -73,10 +70,41 @@ class Dialler:
             to_number=to_number,
             direction="outbound",
         )
-        task = asyncio.create_task(self._run(call, get_document))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+
+        async def answer() -> Document:
+            await call.answer()
+            return await get_document(call)
+
+        self._start(call, answer)
         return call
+
+    async def update(
+        self, call: Call | CallRecord, fields: Mapping[str, Any], names: Mapping[str, str]
+    ) -> None:
+        """Run another document on a call, in place of the one that runs, if any; `names` are those of `dial`.
+
+        RestError 422 for what is missing or wrong, a document that cannot be had among it: the call then goes
+        on as it was.
+        """
+        _check_live(call)
+        get_document = await self._document(fields, names)
+        try:
+            document = await get_document(call)
+        except (*_FAILURES, LibraryMissingError) as error:
+            message = f"{names['url']}: {_reason(error)}"
+            raise RestError(422, "document_failed", message, names["url"]) from error
+        self._start(_check_live(call), partial(_ready, document))
+
+    async def _document(self, fields: Mapping[str, Any], names: Mapping[str, str]) -> GetDocument:
+        """Check where a document is to come from, and give the function that gets it for a call."""
+        method = fields.get(names["method"], "POST")
+        if method not in ("POST", "GET"):
+            message = f"{names['method']}: takes POST or GET"
+            raise RestError(422, "invalid_parameter", message, names["method"])
+        if fields.get(names["swml"]) in (None, ""):
+            target = await self._resolve(text(fields, names["url"], characters_max=65_535), names["url"])
+            return partial(self._fetch, target, method)
+        return partial(_ready, await _inline(fields[names["swml"]], names["swml"]))
 
     async def _resolve(self, url: str, attribute: str) -> Target:
         try:
@@ -84,20 +112,39 @@ class Dialler:
         except (TrunklineError, OSError) as error:
             raise RestError(422, "invalid_parameter", f"{attribute}: {error}", attribute) from error
 
-    async def _run(self, call: Call, get_document: Callable[[Call], Any]) -> None:
-        """Run the document on the call, which ends with it; what fails is logged, without the URL."""
-        try:
-            await call.answer()
-            document = await get_document(call)
-            await run(document, ScriptedCall(call), scopes={"call": call_scope(call)})
-        except (TrunklineError, OSError, aiohttp.ClientError) as error:
-            # What aiohttp says of a connection has its URL, which may hold a secret.
-            reason = str(error) if isinstance(error, TrunklineError) else type(error).__name__
-            _log.warning("call %.64r: its document failed: %s", call.id, reason)
-        finally:
-            await call.hangup("error")  # nothing when it has ended
+    def _start(self, call: Call, get_document: Callable[[], Awaitable[Document]]) -> None:
+        """Run a document on the call, once what is there to be replaced has let go of it."""
+        former = self._running.get(call.id)
+        if former is not None:
+            former.cancel()
+        task = self._running[call.id] = asyncio.create_task(self._run(call, get_document, former))
+        task.add_done_callback(partial(self._on_done, call.id))
 
-    async def _fetch(self, target: Target, method: str, call: Call) -> Document:
+    def _on_done(self, call_id: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(call_id) is task:
+            del self._running[call_id]
+
+    async def _run(
+        self,
+        call: Call,
+        get_document: Callable[[], Awaitable[Document]],
+        former: asyncio.Task[None] | None,
+    ) -> None:
+        """Run a document on the call, which ends with it; what fails is logged, without the URL."""
+        if former is not None:
+            await asyncio.wait((former,))
+        try:
+            scripted = ScriptedCall(call, open_sound=self._open_sound)
+            await run(await get_document(), scripted, scopes={"call": call_scope(call)})
+        except asyncio.CancelledError:  # another document takes its place
+            raise
+        except _FAILURES as error:
+            _log.warning("call %.64r: its document failed: %s", call.id, _reason(error))
+        except Exception:
+            _log.exception("call %.64r: its document failed", call.id)
+        await call.hangup("error")  # nothing when it has ended
+
+    async def _fetch(self, target: Target, method: str, call: Call | CallRecord) -> Document:
         client = target.session(timeout=FETCH_TIMEOUT, auto_decompress=False)
         options: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl}
         if method == "POST":
@@ -115,8 +162,19 @@ class Dialler:
         return await asyncio.to_thread(parse, bytes(data))  # YAML may take half a second
 
 
-async def _ready(document: Document, call: Call) -> Document:
+async def _ready(document: Document, *of_call: Call | CallRecord) -> Document:
     return document
+
+
+def _check_live(call: Call | CallRecord) -> Call:
+    if isinstance(call, CallRecord) or not call.is_live:
+        raise RestError(422, "call_ended", "the call has ended, or is about to: it runs no document")
+    return call
+
+
+def _reason(error: Exception) -> str:
+    """Say what went wrong; what aiohttp says of a connection has its URL, which may hold a secret."""
+    return str(error) if isinstance(error, TrunklineError) else type(error).__name__
 
 
 async def _inline(swml: object, attribute: str) -> Document:

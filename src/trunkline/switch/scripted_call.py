@@ -9,10 +9,11 @@ import msgspec
 from trunkline.errors import FormatError
 from trunkline.stream import StreamRequest
 from trunkline.switch.call import Call
+from trunkline.switch.records import CallRecord
 from trunkline.switch.sources import SilenceSource, Source
 from trunkline.switch.swml.verbs import Connect, Silence, Stream
 
-__all__ = ["ScriptedCall", "call_scope"]
+__all__ = ["OpenSound", "ScriptedCall", "call_scope"]
 
 OpenSound = Callable[[str], Awaitable[Source]]
 
@@ -74,7 +75,7 @@ class ScriptedCall:
         )
 
 
-def call_scope(call: Call) -> dict[str, Any]:
+def call_scope(call: Call | CallRecord) -> dict[str, Any]:
     """Tell a document, and the server that it is fetched from, of the call: its scope "call"."""
     return {
         "call_id": call.id,

@@ -16,6 +16,7 @@ from trunkline.net.targets import Targets
 from trunkline.net.tls import is_loopback
 from trunkline.switch.relay_door import OnClient, RelayDoor
 from trunkline.switch.rest import rest_routes
+from trunkline.switch.scripted_call import OpenSound
 from trunkline.switch.sources import Source
 from trunkline.switch.switch import Switch
 
@@ -54,6 +55,7 @@ async def serve_switch(
     on_client: OnClient | None = None,
     targets: Targets | None = None,
     document_ssl: tls.SSLContext | None = None,
+    open_sound: OpenSound | None = None,
 ) -> AsyncIterator[SwitchServer]:
     """Listen: RELAY at `/`, REST below `/api/` and where compatibility clients look for it.
 
@@ -61,9 +63,9 @@ async def serve_switch(
     since signalwire-sdk speaks TLS to a loopback host over RELAY and plain HTTP over REST. Without, all is in
     the clear, which is refused (FormatError) but on a loopback host. Port 0 takes a free one.
 
-    Calls that are dialled are answered as RelayDoor says. `targets` and `document_ssl` are `rest_routes`' for
-    documents. On leaving, clients are told and connections closed; hang the calls up before (`switch.close`),
-    and they see how their calls ended. Raises OSError when the port is taken.
+    Calls that are dialled are answered as RelayDoor says. `targets`, `document_ssl` and `open_sound` are
+    `rest_routes`' for documents. On leaving, clients are told and connections closed; hang the calls up
+    before (`switch.close`), and they see how their calls ended. Raises OSError when the port is taken.
 
         async with Switch(project_id="p", token="t") as switch, serve_switch(switch, ssl=context) as server:
             switch.place_call(SpeechSource(), from_number="+15550001", to_number="+15550002")
@@ -78,7 +80,11 @@ async def serve_switch(
     )
     app = web.Application()
     app.router.add_get("/", door.handle)
-    app.add_routes(rest_routes(switch, dial_source=dialled_source, targets=targets, ssl=document_ssl))
+    app.add_routes(
+        rest_routes(
+            switch, dial_source=dialled_source, targets=targets, ssl=document_ssl, open_sound=open_sound
+        )
+    )
     runner = app_runner(app, shutdown_timeout=SHUTDOWN_TIMEOUT_S, keepalive_timeout=REQUEST_TIMEOUT_S)
     await runner.setup()
     if runner.server is None:
