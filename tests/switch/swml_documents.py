@@ -84,12 +84,17 @@ sections:
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).filter(
     lambda text: "${" not in text and "%{" not in text
 )
+_line = _text.filter(lambda text: not set(text) & set("\r\n\0"))
 _name = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8).filter(
     lambda text: "${" not in text and "%{" not in text
 )
 _path = st.sampled_from(["${call.from}", "%{vars.a}", "${a[0].b}", "${ x }", "%{params.n}"])
-_secure = st.builds("wss://example.com/{}".format, _name) | _path.map("wss://{}/media".format) | _path
-_callback = st.sampled_from(["https://example.com/status", "http://user:pass@h:8080/s?q=1"]) | _path
+_secure = (
+    st.builds("wss://example.com/{}".format, _name.filter(lambda name: "#" not in name))
+    | _path.map("wss://{}/media".format)
+    | _path
+)
+_callback = st.sampled_from(["https://example.com/status", "http://h:8080/s?q=1"]) | _path
 _codec = st.sampled_from(["PCMU", "pcma", "OPUS@48000h", "L16@24000h@40i", "G722"]) | _path
 _scalar = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | _text | _path
 _value = st.recursive(
@@ -109,7 +114,7 @@ _stream_fields = {
     "status_url": _callback,
     "status_url_method": st.sampled_from(["GET", "POST"]),
     "authorization_bearer_token": _name | _path,
-    "custom_parameters": st.dictionaries(_text, _text | _path, max_size=3),
+    "custom_parameters": st.dictionaries(_line, _line | _path, max_size=3),
 }
 _tracks = ["inbound_track", "outbound_track", "both_tracks", "inbound", "outbound", "both"]
 _sound = st.sampled_from(["silence:2", "silence: 0.25", "https://h/a.wav", "file:///a/b.wav"]) | _path

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.net.endpoints import pcm_of, run
+from tests.net.endpoints import Seen, pcm_of, run
 from tests.switch.rest_doors import ACCOUNT, CALLING, Doors, doors, loopback_tls, serving
 from tests.switch.sound_server import sound_server, wav_of
+from trunkline.net import serve
 from trunkline.net.targets import LOOPBACK, Targets
 from trunkline.switch import Call, Sounds, ToneSource, rest_dial
 from trunkline.testing import speech_like
@@ -304,6 +305,23 @@ def test_files_are_played_from_the_directory_that_the_operator_names(tmp_path: P
                 assert await heard(d, f"file:///{name}") == b""
         async with doors() as d:
             assert await heard(d, f"file://{sounds}/beep.wav") == b""
+
+    run(test())
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_document_streams_in_the_clear_where_the_switch_lets_it(allowed: bool) -> None:
+    async def test() -> None:
+        async with serve(Seen()) as plain, doors(insecure_loopback=allowed) as d:
+            swml = document(plain.url)
+            answer = await dial_calling(d, 201 if allowed else 422, swml=swml)
+            if allowed:
+                call = d.switch.calls[answer["id"]]
+                while not call.streams:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await call.hangup()
+            else:
+                assert "in the clear" in answer["errors"][0]["message"]
 
     run(test())
 

@@ -19,6 +19,7 @@ CONNECT = (
     "to, name, codec, realtime, status_url, status_url_method, authorization_bearer_token, custom_parameters"
 )
 URL = "takes a wss:// URL"
+CLEAR = "takes a wss:// URL; ws:// is refused, since it sends audio in the clear"
 SOUND = "takes an http(s):// or file:/// URL or silence:SECONDS (say: and ring: are not supported)"
 
 # What stands below `main:`, so its first line is the document's fourth.
@@ -59,10 +60,15 @@ VERB_CASES = {
     "- stream:\n    name: one": (4, "[0].stream", "url is missing"),
     "- stream: {}": (4, "[0].stream", "url is missing"),
     "- stream: []": (4, "[0].stream", f"takes an object of {STREAM}"),
-    "- stream:\n    url: ws://127.0.0.1:8765/": (5, "[0].stream.url", URL),
+    "- stream:\n    url: ws://127.0.0.1:8765/": (5, "[0].stream.url", CLEAR),
     "- stream:\n    url: https://h/": (5, "[0].stream.url", URL),
     "- stream:\n    url: 'wss://'": (5, "[0].stream.url", URL),
-    "- stream:\n    url: |\n      wss://h/\n": (5, "[0].stream.url", URL),
+    "- stream:\n    url: |\n      wss://h/\n": (5, "[0].stream.url", "holds a CR, LF or NUL"),
+    "- stream:\n    url: 'wss://h/#a'": (
+        5,
+        "[0].stream.url",
+        "holds a fragment, which no WebSocket URL has (RFC 6455 3)",
+    ),
     "- stream:\n    url: 'wss://h/a b'": (5, "[0].stream.url", URL),
     "- stream:\n    url:\n    name: one": (5, "[0].stream.url", f"{URL}, not null"),
     "- stream:\n    url: [wss://h/]": (5, "[0].stream.url", f"{URL}, not a list"),
@@ -76,7 +82,7 @@ VERB_CASES = {
     "- stream: {url: 'wss://h/', codec: PCMU/8000}": (
         4,
         "[0].stream.codec",
-        "takes a codec such as PCMU or L16@24000h@20i",
+        "codec 'PCMU/8000': the form is NAME[@<rate>h][@<ptime>i], such as L16@24000h@20i",
     ),
     "- stream: {url: 'wss://h/', codec: PCMU@8000h@0i}": (
         4,
@@ -91,7 +97,7 @@ VERB_CASES = {
     "- stream: {url: 'wss://h/', status_url: 'ftp://h/'}": (
         4,
         "[0].stream.status_url",
-        "takes an http(s):// URL",
+        "takes an http:// or https:// URL",
     ),
     "- stream: {url: 'wss://h/', status_url_method: PUT}": (
         4,
@@ -101,7 +107,7 @@ VERB_CASES = {
     '- stream:\n    url: wss://h/\n    authorization_bearer_token: "a\\r\\nX-Header: b"': (
         6,
         "[0].stream.authorization_bearer_token",
-        "takes a token of visible ASCII characters without spaces",
+        "holds a CR, LF or NUL",
     ),
     "- stream:\n    url: wss://h/\n    custom_parameters:\n      user_id: '1'\n      tier: 5": (
         8,
@@ -112,6 +118,16 @@ VERB_CASES = {
         7,
         "[0].stream.custom_parameters['a b']",
         "takes a string, not an object",
+    ),
+    "- stream:\n    url: wss://h/\n    custom_parameters:\n      k: |\n        a\n        b\n": (
+        7,
+        "[0].stream.custom_parameters.k",
+        "holds a CR, LF or NUL",
+    ),
+    "- stream: {url: 'wss://h/', status_url: 'http://user:pass@h/'}": (
+        4,
+        "[0].stream.status_url",
+        "holds a user name or password, which would show in logs",
     ),
     "- stream: {url: 'wss://h/', custom_parameters: [a]}": (
         4,
@@ -130,7 +146,8 @@ VERB_CASES = {
         "[0].connect.to",
         "takes a stream:wss:// URL, the one destination of this switch",
     ),
-    "- connect: {to: 'stream:ws://h/'}": (
+    "- connect: {to: 'stream:ws://h/'}": (4, "[0].connect.to", CLEAR),
+    "- connect: {to: 'wss://h/'}": (
         4,
         "[0].connect.to",
         "takes a stream:wss:// URL, the one destination of this switch",
@@ -271,3 +288,14 @@ def test_bytes_that_are_not_utf_8() -> None:
 )
 def test_no_message_repeats_a_secret(field: str) -> None:
     assert "cret" not in refusal(f"sections: {{main: [{{stream: {{url: 'wss://h/', {field}}}}}]}}")
+
+
+def test_a_switch_may_let_streams_of_documents_go_to_loopback_in_the_clear() -> None:
+    def document(host: str) -> str:
+        verbs = f"[{{stream: {{url: 'ws://{host}/'}}}}, {{connect: {{to: 'stream:ws://{host}/'}}}}]"
+        return f"sections: {{main: {verbs}}}"
+
+    parse(document("127.0.0.1:8765"), insecure_loopback=True)
+    assert "sends audio in the clear" in refusal(document("127.0.0.1:8765"))
+    with pytest.raises(FormatError, match=r"stream\.url: ws:// goes to a loopback host only"):
+        parse(document("example.com"), insecure_loopback=True)

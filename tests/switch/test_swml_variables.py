@@ -151,9 +151,10 @@ def test_a_verb_is_filled_in(verb: Any, filled: Any) -> None:
         (Stream("wss://h/", codec="${word}"), "codec: unknown codec 'WORD'"),
         (
             Stream("wss://h/", authorization_bearer_token="${lines}"),  # noqa: S106
-            "authorization_bearer_token: takes a token",
+            "authorization_bearer_token: holds a CR, LF or NUL",
         ),
-        (Connect("stream:${word}"), "to: takes a stream:wss:// URL"),
+        (Connect("stream:${word}"), "to: takes a wss:// URL"),
+        (Connect("${word}"), "to: takes a stream:wss:// URL"),
         (Connect("stream:wss://h/", realtime="${word}"), "realtime: takes true or false"),
         (Play(urls=("silence:1", "${word}")), "urls: takes an http"),
     ],

@@ -104,7 +104,23 @@ class Dialler:
         if fields.get(names["swml"]) in (None, ""):
             target = await self._resolve(text(fields, names["url"], characters_max=65_535), names["url"])
             return partial(self._fetch, target, method)
-        return partial(_ready, await _inline(fields[names["swml"]], names["swml"]))
+        return partial(_ready, await self._inline(fields[names["swml"]], names["swml"]))
+
+    async def _inline(self, swml: object, attribute: str) -> Document:
+        """Parse the document that is a parameter: its text, or in a JSON body the object itself."""
+        if isinstance(swml, dict):
+            swml = msgspec.json.encode(swml)
+        if not isinstance(swml, str | bytes):
+            raise RestError(422, "invalid_parameter", f"{attribute}: takes a SWML document", attribute)
+        try:
+            return await self._parse(swml, attribute)
+        except (FormatError, LibraryMissingError) as error:
+            raise RestError(422, "invalid_parameter", str(error), attribute) from error
+
+    async def _parse(self, swml: str | bytes, source: str) -> Document:
+        """Parse a document, of which YAML may take half a second."""
+        insecure_loopback = self._switch.insecure_loopback
+        return await asyncio.to_thread(parse, swml, source, insecure_loopback=insecure_loopback)
 
     async def _resolve(self, url: str, attribute: str) -> Target:
         try:
@@ -159,7 +175,7 @@ class Dialler:
             data = bytearray()
             while len(data) <= DOCUMENT_BYTES_MAX and (chunk := await response.content.readany()):
                 data += chunk
-        return await asyncio.to_thread(parse, bytes(data))  # YAML may take half a second
+        return await self._parse(bytes(data), "document")
 
 
 async def _ready(document: Document, *of_call: Call | CallRecord) -> Document:
@@ -175,15 +191,3 @@ def _check_live(call: Call | CallRecord) -> Call:
 def _reason(error: Exception) -> str:
     """Say what went wrong; what aiohttp says of a connection has its URL, which may hold a secret."""
     return str(error) if isinstance(error, TrunklineError) else type(error).__name__
-
-
-async def _inline(swml: object, attribute: str) -> Document:
-    """Parse the document that is a parameter: its text, or in a JSON body the object itself."""
-    if isinstance(swml, dict):
-        swml = msgspec.json.encode(swml)
-    if not isinstance(swml, str | bytes):
-        raise RestError(422, "invalid_parameter", f"{attribute}: takes a SWML document", attribute)
-    try:
-        return await asyncio.to_thread(parse, swml, attribute)
-    except (FormatError, LibraryMissingError) as error:
-        raise RestError(422, "invalid_parameter", str(error), attribute) from error

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from trunkline.errors import FormatError
 from trunkline.stream import StreamRequest
 from trunkline.switch.call import Call
 from trunkline.switch.records import CallRecord
 from trunkline.switch.sources import SilenceSource, Source
+from trunkline.switch.swml.streams import stream_request
 from trunkline.switch.swml.verbs import Connect, Silence, Stream
 
 __all__ = ["OpenSound", "ScriptedCall", "call_scope"]
@@ -35,7 +34,7 @@ class ScriptedCall:
 
     async def stream(self, request: Stream) -> str:
         """Start a one-way stream; give its control id."""
-        return (await self._call.start_stream(self._request_of(request, request.url))).control_id
+        return (await self._call.start_stream(self._checked(request))).control_id
 
     async def stop_stream(self, control_id: str | None) -> None:
         """Stop the stream of that id, the newest without one."""
@@ -43,7 +42,7 @@ class ScriptedCall:
 
     async def connect(self, request: Connect) -> None:
         """Connect the call to a two-way stream; return when that has finished."""
-        await self._call.connect(self._request_of(request, request.url))
+        await self._call.connect(self._checked(request))
         await self._go_on()
 
     async def play(self, source: str | Silence) -> None:
@@ -69,10 +68,8 @@ class ScriptedCall:
         if not self._call.is_live:
             await asyncio.Event().wait()  # until the runner, which waits for the call's end, cancels it
 
-    def _request_of(self, verb: Stream | Connect, url: str) -> StreamRequest:
-        return StreamRequest.parse(
-            msgspec.structs.asdict(verb) | {"url": url}, insecure_loopback=self._call.insecure_loopback
-        )
+    def _checked(self, verb: Stream | Connect) -> StreamRequest:
+        return stream_request(verb, insecure_loopback=self._call.insecure_loopback)
 
 
 def call_scope(call: Call | CallRecord) -> dict[str, Any]:

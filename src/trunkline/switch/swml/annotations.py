@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 import msgspec
 
 from trunkline.errors import FormatError
+from trunkline.switch.swml.streams import check_stream
 from trunkline.switch.swml.variables import PLACEHOLDER, Variables
-from trunkline.switch.swml.verbs import Variable, Verb
+from trunkline.switch.swml.verbs import Connect, Stream, Variable, Verb
 
 __all__ = ["check", "fill_in", "items_of", "takes"]
 
@@ -18,15 +19,9 @@ _NAMES: Final = {str: "a string", int: "an integer", bool: "true or false", dict
 def check(value: Any, annotation: Any, *, strict: bool = True) -> Any:
     """Convert a value; ValueError says what is taken. Not strict: "5" is an integer, "true" a boolean."""
     try:
-        converted = msgspec.convert(value, annotation, strict=strict)
+        return msgspec.convert(value, annotation, strict=strict)
     except msgspec.ValidationError:
         raise ValueError(f"takes {takes(annotation)}{_not(value, annotation)}") from None
-    if isinstance(converted, str) and PLACEHOLDER.search(converted) is None:
-        for option in _options(annotation):
-            further = _extra(option).get("check")
-            if further is not None:
-                further(converted)
-    return converted
 
 
 def takes(annotation: Any) -> str:
@@ -59,7 +54,10 @@ def fill_in(verb: V, variables: Variables) -> V:
             filled[field.name] = _filled(value, field.type, variables)
         except ValueError as error:
             raise FormatError(f"{field.name}: {error}") from error
-    return msgspec.structs.replace(verb, **filled)
+    verb = msgspec.structs.replace(verb, **filled)
+    if isinstance(verb, Stream | Connect):
+        check_stream(verb, insecure_loopback=True)  # whether that is so, is for the call to say
+    return verb
 
 
 def _filled(value: Any, annotation: Any, variables: Variables) -> Any:

@@ -10,8 +10,9 @@ from trunkline.errors import FormatError
 from trunkline.switch.swml.annotations import check, items_of, takes
 from trunkline.switch.swml.json_reader import read_json
 from trunkline.switch.swml.node import BYTES_MAX, Node, plain, refuse
+from trunkline.switch.swml.streams import check_stream
 from trunkline.switch.swml.variables import check_placeholders
-from trunkline.switch.swml.verbs import BARE_VERBS, VERBS, Play, Verb
+from trunkline.switch.swml.verbs import BARE_VERBS, VERBS, Connect, Play, Stream, Verb
 from trunkline.switch.swml.yaml_reader import read_yaml
 
 __all__ = ["VERSION", "Document", "parse"]
@@ -27,10 +28,11 @@ class Document(msgspec.Struct, frozen=True):
     version: Literal["1.0.0"] = VERSION
 
 
-def parse(text: str | bytes, source: str = "document") -> Document:
+def parse(text: str | bytes, source: str = "document", *, insecure_loopback: bool = False) -> Document:
     r"""Read a SWML document: JSON when it begins with `{`, else YAML.
 
-    `text` is UTF-8 or already decoded, at most 65,536 bytes; `source` names it in messages. FormatError
+    `text` is UTF-8 or already decoded, at most 65,536 bytes; `source` names it in messages;
+    `insecure_loopback` lets streams go to ws:// on loopback hosts, for a switch that does so. FormatError
     names the line and the path of what is wrong; LibraryMissingError when YAML comes without PyYAML.
 
     >>> parse('{"sections": {"main": ["answer", {"sleep": 500}, "hangup"]}}').main
@@ -41,7 +43,7 @@ def parse(text: str | bytes, source: str = "document") -> Document:
     trunkline.errors.FormatError: call.json:2: sections.main[0].stop_stream.id: unknown field;
     stop_stream takes control_id
     """
-    return _Checker(source).document(_read(text, source))
+    return _Checker(source, insecure_loopback).document(_read(text, source))
 
 
 def _read(text: str | bytes, source: str) -> Node:
@@ -60,8 +62,9 @@ def _read(text: str | bytes, source: str) -> Node:
 
 
 class _Checker:
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, insecure_loopback: bool) -> None:
         self._source = source
+        self._insecure_loopback = insecure_loopback
 
     def document(self, root: Node) -> Document:
         members = self._object(root, "", "the document", ("version", "sections"))
@@ -115,7 +118,26 @@ class _Checker:
             member: self._value(members[member], f"{path}.{member}", fields[member].type)
             for member in members
         }
-        return verb(**values)
+        made = verb(**values)
+        if isinstance(made, Stream | Connect):
+            self._check_stream(made, members, path)
+        return made
+
+    def _check_stream(self, verb: Stream | Connect, members: dict[str, Node], path: str) -> None:
+        try:
+            check_stream(verb, insecure_loopback=self._insecure_loopback)
+        except FormatError as error:
+            field, _, problem = str(error).partition(": ")
+            if "custom_parameters" in field:
+                self._refuse_custom(members["custom_parameters"], f"{path}.custom_parameters", field, problem)
+            self._refuse(members[field], f"{path}.{field}", problem)
+
+    def _refuse_custom(self, node: Node, path: str, field: str, problem: str) -> NoReturn:
+        """Blame one of the custom parameters, if it was one, or all."""
+        for name, member in node.value.items():
+            if field == f"custom_parameters[{name[:64]!r}]":
+                self._refuse(member, _join(path, name), problem)
+        self._refuse(node, path, problem)
 
     def _value(self, node: Node, path: str, annotation: Any) -> Any:
         """Check a value and what is in it; the blame is on the innermost that is wrong."""

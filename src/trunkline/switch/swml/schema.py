@@ -13,8 +13,8 @@ __all__ = ["schema"]
 def schema() -> dict[str, Any]:
     """Build the JSON Schema (2020-12) of a document, for editors and for checks before it is sent.
 
-    It cannot tell an expression from a variable's path, an unknown codec or a document that is too large:
-    those `parse` alone refuses.
+    It cannot tell an expression from a variable's path, an unknown codec, all that is wrong in a URL or a
+    document that is too large: those `parse` alone refuses.
 
     >>> schema()["properties"]["sections"]["required"]
     ['main']

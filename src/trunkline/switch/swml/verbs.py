@@ -1,6 +1,7 @@
 """The verbs of a document, typed: each a struct whose annotations are what `parse` and `schema` check.
 
-Texts are checked when the document is read, unless they hold a variable: then when the verb is run.
+Texts are checked when the document is read, unless they hold a variable: then when the verb is run. What
+a stream takes is said in streams.py; the patterns of its fields are for the schema alone.
 """
 
 import re
@@ -8,8 +9,6 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
-
-from trunkline.formats import CodecSpec
 
 __all__ = [
     "BARE_VERBS",
@@ -34,30 +33,39 @@ Variable = Annotated[
     str, Meta(pattern=r"^[$%]\{[^}]*\}(?![\s\S])", extra={"takes": "a variable such as ${name}"})
 ]
 StreamURL = Annotated[
-    str, Meta(pattern=r"^wss://[^/\s]\S*(?![\s\S])|[$%]\{[^}]*\}", extra={"takes": "a wss:// URL"})
+    str,
+    Meta(
+        extra_json_schema={"pattern": r"^wss://[^/\s]\S*(?![\s\S])|[$%]\{[^}]*\}"},
+        extra={"takes": "a wss:// URL"},
+    ),
 ]
 StreamDestination = Annotated[
     str,
     Meta(
-        pattern=r"^stream:wss://[^/\s]\S*(?![\s\S])|[$%]\{[^}]*\}",
+        extra_json_schema={"pattern": r"^stream:wss://[^/\s]\S*(?![\s\S])|[$%]\{[^}]*\}"},
         extra={"takes": "a stream:wss:// URL, the one destination of this switch"},
     ),
 ]
 CallbackURL = Annotated[
     str,
-    Meta(pattern=r"^https?://[^/\s]\S*(?![\s\S])|[$%]\{[^}]*\}", extra={"takes": "an http(s):// URL"}),
+    Meta(
+        extra_json_schema={"pattern": r"^https?://[^/\s]\S*(?![\s\S])|[$%]\{[^}]*\}"},
+        extra={"takes": "an http(s):// URL"},
+    ),
 ]
 Codec = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9-]+(@[0-9]{1,9}h)?(@[0-9]{1,9}i)?(?![\s\S])|[$%]\{[^}]*\}",
-        extra={"takes": "a codec such as PCMU or L16@24000h@20i", "check": CodecSpec.parse},
+        extra_json_schema={
+            "pattern": r"^[A-Za-z0-9-]+(@[0-9]{1,9}h)?(@[0-9]{1,9}i)?(?![\s\S])|[$%]\{[^}]*\}"
+        },
+        extra={"takes": "a codec such as PCMU or L16@24000h@20i"},
     ),
 ]
 BearerToken = Annotated[
     str,
     Meta(
-        pattern=r"^[!-~]+(?![\s\S])|[$%]\{[^}]*\}",
+        extra_json_schema={"pattern": r"^[!-~]+(?![\s\S])|[$%]\{[^}]*\}"},
         extra={"takes": "a token of visible ASCII characters without spaces"},
     ),
 ]
