@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from trunkline.errors import (
 from trunkline.extras import needs_extra
 from trunkline.net.client import Sending, StreamResult, without_token
 from trunkline.stream import StreamRequest, StreamSender
-from trunkline.switch.clock import Lateness
+from trunkline.switch.clock import TICK_MS, Lateness
 from trunkline.switch.events import CallbackForm, StreamState
 from trunkline.switch.reply import Reply
 
@@ -142,13 +143,20 @@ class Stream:
             raise self.error
 
     def send(self, pcm: Mapping[str, bytes], due_s: float) -> None:
-        """Queue 20 ms of the call's tracks, which are due at `due_s` of the loop's time."""
+        """Queue 20 ms of the call's tracks, which are due from `due_s` of the loop's time on.
+
+        They are taken in steps that divide both 20 ms and a packet, and a packet is due with the step that
+        completes it: packets of any ptime leave evenly.
+        """
         if self._stopping or self._failure is not None:
             return
+        step_ms = math.gcd(TICK_MS, self.request.codec.ptime_ms)
+        n_bytes = 2 * step_ms * self._sender.sample_rate // 1000
         try:
-            for track in self._sender.tracks:
-                for message in self._sender.media(pcm[track], track):
-                    self._put(message, due_s)
+            for k in range(TICK_MS // step_ms):
+                for track in self._sender.tracks:
+                    for message in self._sender.media(pcm[track][k * n_bytes : (k + 1) * n_bytes], track):
+                        self._put(message, due_s + k * step_ms / 1000)
         except Exception as error:  # whatever it is, the other streams have their turn
             self._fail(error)
 
@@ -156,12 +164,12 @@ class Stream:
         """Queue a key press."""
         if self.state == "streaming" and not self._stopping:
             for message in self._sender.dtmf(digit, duration_ms):
-                self._put(message, self._loop.time())
+                self._put(message, self._soonest_s())
 
     def _mark(self, name: str) -> None:
         if self.state == "streaming" and not self._stopping:
             for message in self._sender.mark(name):
-                self._put(message, self._loop.time())
+                self._put(message, self._soonest_s())
 
     def _put(self, message: bytes, due_s: float) -> None:
         if len(self._queue) >= self._queue_max:
@@ -169,6 +177,11 @@ class Stream:
             return
         self._queue.append((due_s, message))
         self._wake.set()
+
+    def _soonest_s(self) -> float:
+        """Say when what is queued now is due: its turn comes behind what is not due yet."""
+        now_s = self._loop.time()
+        return max(now_s, self._queue[-1][0]) if self._queue else now_s
 
     def _end(self) -> None:
         """Queue the end."""
@@ -178,8 +191,8 @@ class Stream:
             self._fail(error)
             return
         self._stopping = True
-        now_s = self._loop.time()
-        self._queue.extend((now_s, message) for message in messages)
+        due_s = self._soonest_s()
+        self._queue.extend((due_s, message) for message in messages)
         self._wake.set()
         self._loop.call_later(DRAIN_TIMEOUT_S, self._abort)
 
@@ -209,6 +222,9 @@ class Stream:
         while True:
             self._wake.clear()
             while self._queue:
+                early_s = self._queue[0][0] - self._loop.time()
+                if early_s > 0:
+                    await asyncio.sleep(early_s)
                 due_s, message = self._queue.popleft()
                 self.lateness.add((self._loop.time() - due_s) * 1000)
                 await sending.send(message)
