@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from typing import Any
 
 import aiohttp
@@ -47,7 +48,7 @@ async def answered(made: Switch, pcm: bytes | None = None, **options: Any) -> Ca
 
 @asynccontextmanager
 async def endpoint(
-    accept: Callable[[web.WebSocketResponse], Awaitable[None]],
+    accept: Callable[[web.WebSocketResponse], Awaitable[None]], ssl: SSLContext | None = None
 ) -> AsyncIterator[str]:
     """Serve a WebSocket that `accept` does with what it likes; gives its URL."""
 
@@ -57,19 +58,21 @@ async def endpoint(
         await accept(socket)
         return socket
 
-    async with raw_endpoint(handle) as url:
+    async with raw_endpoint(handle, ssl) as url:
         yield url
 
 
 @asynccontextmanager
-async def raw_endpoint(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+async def raw_endpoint(
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]], ssl: SSLContext | None = None
+) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_get("/", handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl).start()
     try:
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/"
+        yield f"{'ws' if ssl is None else 'wss'}://127.0.0.1:{runner.addresses[0][1]}/"
     finally:
         await runner.cleanup()
 

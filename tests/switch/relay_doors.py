@@ -158,9 +158,9 @@ def _kind(event: dict[str, Any]) -> str | None:
 class Clients:
     """Connects clients of a library, as its users do."""
 
-    def __init__(self, library: Any, serving: Doors) -> None:
+    def __init__(self, library: Any, host: str) -> None:
         self.library = library
-        self._host = serving.server.host
+        self._host = host
 
     @asynccontextmanager
     async def client(self, *contexts: str, token: str = TOKEN) -> AsyncIterator[tuple[Any, Any]]:

@@ -39,7 +39,7 @@ def behind_doors(
     def run_script(script: Script, **options: Any) -> None:
         async def scripted() -> None:
             async with doors(tmp_path, monkeypatch, **options) as serving:
-                await script(serving, Clients(library, serving))
+                await script(serving, Clients(library, serving.server.host))
 
         run(scripted())
 

@@ -1,168 +1,120 @@
-"""What an endpoint hears of a call: the call's audio, bit by bit where the codec allows it, and on time."""
+"""What an endpoint hears of a call, and when: other rates, packets of other lengths, a whole minute."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.net.endpoints import Seen, pcm_of
-from tests.switch.parties import NUMBERS, answered, now_ms, switch
-from trunkline import g711, resample
-from trunkline.net import Call as EndpointCall
-from trunkline.net import serve
-from trunkline.stream import Event, Frame, Payload, StreamReceiver, StreamSender
-from trunkline.switch import PcmSource, Stream
-from trunkline.testing import conversation, speech_like
+from tests.switch.packets import Received, packets, receiving
+from tests.switch.parties import NUMBERS, answered, switch
+from trunkline import resample
+from trunkline.switch import Call, PcmSource, Stream, Switch
+from trunkline.testing import speech_like
 from trunkline.testing.virtual_time import run_in_virtual_time
 
-SIDES = dict(zip(("inbound", "outbound"), conversation(3.01), strict=True))
-EXACT: dict[str, Callable[[bytes], bytes]] = {
-    "PCMU": lambda pcm: g711.ulaw_decode(g711.ulaw_encode(pcm)),
-    "PCMA": lambda pcm: g711.alaw_decode(g711.alaw_encode(pcm)),
-    "L16@8000h": lambda pcm: pcm,
-    "PCMU@8000h@60i": lambda pcm: g711.ulaw_decode(g711.ulaw_encode(pcm)),
-    "L16@8000h@5i": lambda pcm: pcm,
-}
+SAID = {"inbound": speech_like(0.6), "outbound": speech_like(0.6, seed=1)}
+SECOND = {track: speech_like(0.2, seed=3 - k) + bytes(12_800) for k, track in enumerate(SAID)}
+MINUTE_CODECS = ["PCMU", "PCMA", "L16@8000h", "OPUS@8000h", "L16@24000h@40i", "PCMU@8000h@10i"]
 
 
-async def heard(codec: str, track: str, **serve_options: Any) -> dict[str, bytes]:
-    """Stream a call from its ringing to its end; give the PCM of each track that came."""
-    seen = Seen()
-    async with serve(seen, **serve_options) as server, switch() as made:
-        call = made.place_call(PcmSource(SIDES["inbound"]), outbound=PcmSource(SIDES["outbound"]), **NUMBERS)
-        action = await call.stream(server.url, codec=codec, track=track)
+def place(made: Switch, said: dict[str, bytes], **options: Any) -> Call:
+    """Place a call of two sides at 8 kHz, until the caller has said his."""
+    inbound, outbound = (PcmSource(said[track]) for track in ("inbound", "outbound"))
+    return made.place_call(inbound, outbound=outbound, **NUMBERS, **options)
+
+
+async def received(codec: str, said: dict[str, bytes], **options: Any) -> tuple[Received, Stream]:
+    """Stream both tracks of a call, from its answer to its end."""
+    async with receiving() as endpoint, switch() as made:
+        call = place(made, said, **options)
+        await call.stream(endpoint.url, codec=codec, track="both")
         await call.answer()
         await call.wait_for_ended()
-        stream = call.streams[action.control_id]
-        assert (stream.state, stream.error, stream.dropped) == ("finished", None, 0)
-        await seen.ended.get()
-    events = seen.events[call.id]
-    tracks = {event.track for event in events if isinstance(event, Frame)}
-    return {name: pcm_of(of_track(events, name)) for name in tracks}
+        [stream] = call.streams.values()
+        assert (stream.error, stream.dropped) == (None, 0)
+        return await endpoint.received(call.id), stream
 
 
-def of_track(events: list[Event], name: str) -> list[Event]:
-    return [event for event in events if isinstance(event, Frame) and event.track == name]
+def check_leaves_evenly(came: Received, stream: Stream, said: dict[str, bytes]) -> None:
+    """Every packet left when it was due, one each ptime, and both tracks' together."""
+    ptime_ms = stream.request.codec.ptime_ms
+    assert stream.lateness.max_ms < 0.5
+    inbound_ms, outbound_ms = (came.media_came_ms(track) for track in ("inbound", "outbound"))
+    n_whole = len(said["inbound"]) // 16 // ptime_ms  # what is left over leaves with the end
+    due_ms = [inbound_ms[0] + k * ptime_ms for k in range(n_whole)]
+    for ours_ms in (inbound_ms, outbound_ms):
+        assert ours_ms[:n_whole] == pytest.approx(due_ms, abs=0.5)
 
 
-@pytest.mark.parametrize("track", ["inbound", "outbound", "both"])
-@pytest.mark.parametrize("codec", EXACT)
-def test_audio_is_bit_exact_at_the_native_rate(codec: str, track: str) -> None:
-    got = run_in_virtual_time(heard(codec, track))
-    assert set(got) == ({"inbound", "outbound"} if track == "both" else {track})
-    for name, pcm in got.items():
-        said = SIDES[name] + bytes(-len(SIDES[name]) % 320)  # the last tick is filled up
-        before = len(pcm) - len(said)  # it rang for a while
-        assert 0 <= before <= 640
-        assert pcm == EXACT[codec](bytes(before) + said)
+@pytest.mark.parametrize("codec", ["L16", "L16@24000h", "OPUS", "OPUS@8000h", "OPUS@16000h", "PCMU@16000h"])
+def test_a_codec_of_another_rate_than_the_call(codec: str) -> None:
+    came, _ = run_in_virtual_time(received(codec, SAID))
+    came.check(codec, SAID, sample_rate=8000)
 
 
-def snr_db(said: bytes, heard: bytes) -> float:
-    """At the shift at which they are most alike, whatever the gain."""
-    x, y = (np.frombuffer(pcm, np.int16).astype(float) for pcm in (said, heard))
-    n = 2 * max(len(x), len(y))
-    shift = int(np.argmax(np.fft.irfft(np.fft.rfft(y, n) * np.fft.rfft(x, n).conj())))
-    assert shift < 480  # 60 ms
-    y = y[shift : shift + len(x)]
-    x = x[: len(y)]
-    x *= (x @ y) / (x @ x)
-    return float(10 * np.log10((x @ x) / ((y - x) @ (y - x))))
+@pytest.mark.parametrize("ptime_ms", [5, 10, 40, 60, 100])
+@pytest.mark.parametrize("codec", ["PCMU@8000h", "PCMA@8000h", "L16@8000h", "L16@24000h", "OPUS@16000h"])
+def test_packets_of_any_length_leave_evenly(codec: str, ptime_ms: int) -> None:
+    codec = f"{codec}@{ptime_ms}i"
+    came, stream = run_in_virtual_time(received(codec, SAID))
+    came.check(codec, SAID, sample_rate=8000)
+    check_leaves_evenly(came, stream, SAID)
 
 
-@pytest.mark.parametrize("track", ["inbound", "outbound", "both"])
+@pytest.mark.parametrize("ptime_ms", [1, 7, 15, 25, 30, 50, 70, 200])
+def test_so_do_packets_that_no_tick_completes(ptime_ms: int) -> None:
+    codec = f"PCMU@8000h@{ptime_ms}i"
+    came, stream = run_in_virtual_time(received(codec, SAID))
+    came.check(codec, SAID)
+    check_leaves_evenly(came, stream, SAID)
+
+
 @pytest.mark.parametrize(
-    ("codec", "least_db"), [("OPUS", 4.0), ("OPUS@8000h", 9.0), ("OPUS@16000h@60i", 9.0), ("L16", 35.0)]
+    "codec", ["PCMU", "PCMA", "L16@8000h", "OPUS@8000h", "L16@24000h@40i", "PCMU@8000h@10i"]
 )
-def test_audio_of_other_rates_and_lossy_codecs(codec: str, least_db: float, track: str) -> None:
-    got = run_in_virtual_time(heard(codec, track, sample_rate=8000))
-    assert set(got) == ({"inbound", "outbound"} if track == "both" else {track})
-    for name, pcm in got.items():
-        said = SIDES[name] + bytes(-len(SIDES[name]) % 320)
-        assert snr_db(said, pcm) > least_db
-        # Bit by bit what a StreamSender makes of it, after so much of silence as it rang.
-        assert pcm in [sent_directly(codec, bytes(320 * k) + said) for k in range(3)]
-
-
-def sent_directly(codec: str, pcm: bytes) -> bytes:
-    """What is heard of `pcm` at 8 kHz without a switch and a socket."""
-    sender, receiver = StreamSender(codec, sample_rate=8000), StreamReceiver(sample_rate=8000)
-    messages = [*sender.start(), *sender.media(pcm), *sender.stop()]
-    return pcm_of(event for message in messages for event in receiver.receive(message))
+def test_nothing_drifts_in_a_minute(codec: str) -> None:
+    minute = {track: 60 * pcm for track, pcm in SECOND.items()}
+    came, stream = run_in_virtual_time(received(codec, minute))
+    came.check(codec, minute, sample_rate=8000)
+    check_leaves_evenly(came, stream, minute)
 
 
 def test_a_call_of_another_rate_resamples_its_sources_once() -> None:
-    wide = speech_like(2.0, 16_000)
-
-    async def main() -> bytes:
-        seen = Seen()
-        async with serve(seen) as server, switch() as made:
-            call = made.place_call(PcmSource(SIDES["inbound"]), sample_rate=16_000, **NUMBERS)
-            other = made.place_call(PcmSource(wide, 16_000), sample_rate=16_000, **NUMBERS)
-            for one in (call, other):
-                await one.answer()
-                await one.stream(server.url, codec="L16")
-            await call.wait_for_ended()
-            await seen.ended.get()
-        assert pcm_of(seen.events[other.id]) == wide
-        return pcm_of(seen.events[call.id])
-
-    got = run_in_virtual_time(main())
-    whole = resample.resample(SIDES["inbound"], 8000, 16_000)
-    assert got[: len(whole)] == whole
-    assert not any(got[len(whole) :])
-
-
-@pytest.mark.parametrize(
-    ("codec", "ptime_ms", "track"),
-    [("PCMU", 20, "both"), ("L16@24000h@40i", 40, "inbound"), ("OPUS@8000h", 20, "outbound")],
-)
-def test_timestamps_and_deadlines_do_not_drift_in_a_minute(codec: str, ptime_ms: int, track: str) -> None:
-    came: list[tuple[str, int, int | None, float]] = []
-
-    async def handler(call: EndpointCall) -> None:
-        came.extend(
-            [
-                (event.track, event.timestamp_ms, event.sequence, now_ms())
-                async for event in call
-                if isinstance(event, Payload)
-            ]
-        )
-
-    async def main() -> Stream:
-        async with serve(handler, output="both") as server, switch() as made:
-            call = await answered(made, bytes(2 * 8000 * 60))
-            action = await call.stream(server.url, codec=codec, track=track)
-            await call.wait_for_ended()
-            return call.streams[action.control_id]
-
-    stream = run_in_virtual_time(main())
-    assert stream.lateness.max_ms < 1
-    tracks = ("inbound", "outbound") if track == "both" else (track,)
-    for name in tracks:
-        ours = [packet[1:] for packet in came if packet[0] == name]
-        assert len(ours) - 60_000 // ptime_ms in (0, codec != "PCMU")  # what a codec or filter held
-        for k, (timestamp_ms, chunk, arrived_ms) in enumerate(ours[: 60_000 // ptime_ms]):
-            assert (timestamp_ms, chunk) == (k * ptime_ms, k + 1)
-            assert arrived_ms - ours[0][2] == pytest.approx(k * ptime_ms, abs=0.5)
+    came, _ = run_in_virtual_time(received("L16", SAID, sample_rate=16_000))
+    came.check("L16", {track: resample.resample(pcm, 8000, 16_000) for track, pcm in SAID.items()})
 
 
 def test_streams_begin_at_0_whenever_they_are_started() -> None:
-    async def main() -> tuple[list[Event], bytes]:
-        seen = Seen()
-        async with serve(seen) as server, switch() as made:
-            call = await answered(made, SIDES["inbound"])
-            await asyncio.sleep(1.0)
-            await call.stream(server.url)
+    async def main() -> Received:
+        async with receiving() as endpoint, switch() as made:
+            call = await answered(made, SAID["inbound"])
+            await asyncio.sleep(0.3)
+            await call.stream(endpoint.url)
             await call.wait_for_ended()
-            await seen.ended.get()
-        return seen.events[call.id], SIDES["inbound"]
+            return await endpoint.received(call.id)
 
-    events, said = run_in_virtual_time(main())
-    frames = [event for event in events if isinstance(event, Frame)]
-    assert frames[0].timestamp_ms == 0
-    pcm = pcm_of(events)
-    padded = EXACT["PCMU"](said + bytes(-len(said) % 320))
-    assert pcm == padded[-len(pcm) :]
-    assert len(padded) - len(pcm) == pytest.approx(16_000, abs=640)
+    payloads = run_in_virtual_time(main()).payloads("inbound")
+    assert len(payloads) == pytest.approx(15, abs=2)
+    assert payloads == packets("PCMU", SAID["inbound"], 8000)[-len(payloads) :]
+
+
+@pytest.mark.parametrize("stop_s", [0.0, 0.005, 0.01, 0.015])
+def test_keys_and_the_end_wait_for_the_packets_before_them(stop_s: float) -> None:
+    async def main() -> tuple[Received, Stream]:
+        async with receiving() as endpoint, switch() as made:
+            call = place(made, SAID)
+            await call.stream(endpoint.url, codec="PCMU@8000h@10i")
+            for _ in range(20):
+                await asyncio.sleep(0.0073)
+                call.dtmf("5")
+            await asyncio.sleep(stop_s)
+            await call.hangup()
+            [stream] = call.streams.values()
+            return await endpoint.received(call.id), stream
+
+    came, stream = run_in_virtual_time(main())
+    assert [m["sequenceNumber"] for m in came.messages[1:]] == [str(k) for k in range(1, len(came.messages))]
+    assert len([m for m in came.messages if m["event"] == "dtmf"]) == 20
+    assert stream.lateness.max_ms < 0.5
+    came_ms = came.media_came_ms("inbound")
+    assert came_ms == pytest.approx([came_ms[0] + 10 * k for k in range(len(came_ms))], abs=0.5)
