@@ -1,4 +1,5 @@
-/* Runs a libFuzzer target without libFuzzer: on the files named, or else on random bytes of a fixed seed.
+/* Runs a libFuzzer target without libFuzzer: on the files named, or else on random bytes of a fixed seed, as many
+ * times as TRUNKLINE_EXAMPLES says.
  * With clang: clang -DTL_LIBFUZZER -fsanitize=fuzzer,address,undefined ... */
 #ifndef TRUNKLINE_FUZZ_STANDALONE_H
 #define TRUNKLINE_FUZZ_STANDALONE_H
@@ -29,7 +30,7 @@ static inline void *fuzz_alloc(size_t n_bytes)
 #ifndef TL_LIBFUZZER
 
 #ifndef FUZZ_RUNS
-#define FUZZ_RUNS 20000
+#define FUZZ_RUNS 5000
 #endif
 #define FUZZ_BYTES_MAX 512
 #define FUZZ_FILE_BYTES_MAX (1 << 20)
@@ -61,8 +62,10 @@ int main(int argc, char **argv)
     int status = EXIT_SUCCESS;
     for (int i = 1; i < argc; i++)
         status |= fuzz_file(argv[i]);
+    const char *const given = getenv("TRUNKLINE_EXAMPLES");
+    const unsigned long n_runs = given ? strtoul(given, NULL, 10) : FUZZ_RUNS;
     uint64_t state = 1;
-    for (int run = 0; argc == 1 && run < FUZZ_RUNS; run++) {
+    for (unsigned long run = 0; argc == 1 && run < n_runs; run++) {
         const size_t n_bytes = fuzz_random(&state) % (FUZZ_BYTES_MAX + 1);
         uint8_t *data = fuzz_alloc(n_bytes);
         for (size_t i = 0; i < n_bytes; i++)

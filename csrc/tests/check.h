@@ -110,6 +110,13 @@ static inline void guarded_free(guarded *g)
     g->block = g->data = NULL;
 }
 
+/* How many random cases a test takes: as many as are usual for it, or TRUNKLINE_EXAMPLES. */
+static inline uint32_t check_examples(uint32_t usual)
+{
+    const char *given = getenv("TRUNKLINE_EXAMPLES");
+    return given ? (uint32_t)strtoul(given, NULL, 10) : usual;
+}
+
 /* The exit status of the test program. */
 static inline int check_report(void)
 {

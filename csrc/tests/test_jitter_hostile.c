@@ -115,8 +115,7 @@ static void test_hostile(uint32_t n_puts, double step_ms, const char *codec)
 
 int main(void)
 {
-    const char *given = getenv("TRUNKLINE_EXAMPLES");
-    const uint32_t examples = given ? (uint32_t)atoi(given) : 100000;
+    const uint32_t examples = check_examples(30000);
     test_impossible();
     test_capacity();
     test_size_and_copy();

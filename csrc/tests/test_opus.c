@@ -135,6 +135,9 @@ static void test_short_packets(void)
             check_packet(which, one, 1, which % 3, toc % 4);
         }
         for (unsigned second = 0; second < 256; second++) {
+            /* It counts frames in code 3; elsewhere it is a length at most, and these are told by their ends. */
+            if (toc % 4 != 3 && second % 16 && second > 3 && second < 251)
+                continue;
             uint8_t packet[3] = {(uint8_t)toc, (uint8_t)second, third[second % 2]};
             check_packet((toc + second) % 4, packet, 2, second % 2, 0);
             check_packet((toc + second) % 4, packet, 3, second % 2, 0);
@@ -167,9 +170,8 @@ static uint8_t *random_packet(size_t *n_bytes)
 
 static void test_hostile_packets(void)
 {
-    const char *const examples = getenv("TRUNKLINE_EXAMPLES");
-    const long n = examples ? strtol(examples, NULL, 10) : 10000;
-    for (long i = 0; i < n; i++) {
+    const uint32_t n_packets = check_examples(5000);
+    for (uint32_t i = 0; i < n_packets; i++) {
         size_t n_bytes;
         uint8_t *packet = random_packet(&n_bytes);
         uint8_t *exact = memcpy(check_alloc(n_bytes), packet, n_bytes); /* it may have been cut */

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "trunkline/track.h"
 
+#define PACKETS 60 /* of a seed */
 #define MAX_FRAME_SAMPLES 700
 #define LONGEST_FRAME_MS (MAX_FRAME_SAMPLES * 1000.0 / 4000)
 #define MAX_TIMESTAMP_MS ((int64_t)1 << 53)
@@ -98,7 +99,7 @@ static void test_hostile_packets(void)
     uint64_t n_frames = 0, n_samples = 0;
     int64_t now_ms = 0, sequence = 0;
 
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < PACKETS; i++) {
         const size_t n_bytes = random_below(3) ? random_below(3000) : random_below(3);
         uint8_t *payload = random_payload(n_bytes);
         now_ms = random_timestamp(now_ms);
@@ -114,7 +115,7 @@ static void test_hostile_packets(void)
         free(payload);
     }
     const tl_track_stats *stats = tl_track_stats_of(track);
-    CHECK_EQ_INT(stats->packets, 60);
+    CHECK_EQ_INT(stats->packets, PACKETS);
     const uint64_t n_laid = stats->bytes / config.codec->block_bytes + stats->concealed_samples;
     CHECK(n_samples <= (config.bank ? 2 : 1) * n_laid);
     CHECK_GUARDS(&state);
@@ -239,7 +240,8 @@ int main(void)
 {
     double_rate = tl_resample_bank_init(check_alloc(tl_resample_bank_size(8000, 16000, TL_RESAMPLE_VOICE)), 8000,
                                         16000, TL_RESAMPLE_VOICE);
-    for (random_state = 1; random_state <= 200;) {
+    const uint64_t n_seeds = check_examples(60 * PACKETS) / PACKETS;
+    for (random_state = 1; random_state <= n_seeds;) {
         const uint64_t seed = random_state;
         test_hostile_packets();
         random_state = seed;
