@@ -1,4 +1,7 @@
-"""The pytest fixtures as a user has them: in a directory and a pytest of their own."""
+"""The pytest fixtures as a user has them: in a directory and a session of pytest of their own.
+
+The guide's examples have a process of their own too; to start one takes longer than what the others test.
+"""
 
 import importlib.util
 import re
@@ -16,7 +19,7 @@ STRICT = ("-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:anyio", "-W", 
 
 
 def run_pytest(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess(*arguments, timeout=60)
+    return pytester.runpytest_inprocess(*arguments)
 
 
 def test_the_examples_of_the_guide(pytester: pytest.Pytester) -> None:
@@ -24,7 +27,7 @@ def test_the_examples_of_the_guide(pytester: pytest.Pytester) -> None:
     assert set(files) == {"conftest.py", "receiver.py", "test_receiver.py", "test_sender.py", "test_plain.py"}
     for name, text in files.items():
         pytester.path.joinpath(name).write_text(text)
-    result = run_pytest(pytester, *STRICT, "--strict-markers", "--durations=0")
+    result = pytester.runpytest_subprocess(*STRICT, "--strict-markers", "--durations=0", timeout=60)
     result.assert_outcomes(passed=4)
     [minute_s] = [
         float(line.split("s")[0]) for line in result.outlines if "call" in line and "no_minute" in line
@@ -92,6 +95,7 @@ def test_a_stream_that_ends_in_disorder_is_kept_as_it_came(pytester: pytest.Pyte
 @pytest.mark.parametrize("mark", ["asyncio", "anyio"])
 def test_a_test_of_another_loop_is_refused(pytester: pytest.Pytester, mark: str) -> None:
     pytester.makeconftest(CONFTEST)
+    pytester.makeini(f"[pytest]\nmarkers = {mark}: of another plugin")
     pytester.makepyfile(
         f"""
         import pytest
