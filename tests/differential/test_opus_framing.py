@@ -58,7 +58,7 @@ def test_every_first_byte_with_up_to_two_more(lib: ctypes.CDLL) -> None:
     assert_alike(lib, b"")
     for toc in range(256):
         assert_alike(lib, bytes([toc]))
-        for second in range(256) if toc & 7 == 3 else seconds:  # it counts in code 3; mono, as stereo is alike
+        for second in range(256) if toc & 7 == 3 else seconds:  # code 3 of mono
             assert_alike(lib, bytes([toc, second]))
             for third in (0, 1, 254, 255):
                 assert_alike(lib, bytes([toc, second, third]))
