@@ -1,7 +1,9 @@
 """trunkline convert: recordings into others, one or millions."""
 
+import json
+import signal
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ import click
 import msgspec
 
 from trunkline.cli.convert_view import ConvertView
-from trunkline.convert.batch import Outcome, run_batch
+from trunkline.convert.batch import Outcome, run_batch, survey
 from trunkline.convert.items import Item, items_of, manifest_items
 from trunkline.convert.plan import FORMATS, QUALITIES, Plan, parse_raw, parse_trim
 from trunkline.errors import FormatError
@@ -80,22 +82,45 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
     Exit codes: 0 all were converted, 1 some were not (a line each says why), 2 wrong usage, 130 interrupted.
     """
     try:
-        n_items, items = _items(inputs, out, options)
+        items = _items(inputs, out, options)
+        n_items, sources = survey(items())
     except FormatError as error:
         raise click.UsageError(str(error)) from error
     view = ConvertView(n_items)
-    with view, report_to(options["report"], append=options["resume"]) as report:
-        for outcome in run_batch(
-            items,
-            jobs=options["jobs"] if n_items > 1 else 1,
-            resume=options["resume"],
-            strict=options["strict"],
-            on_progress=view.advance,
-        ):
-            view.ended(outcome)
-            report(outcome)
+    outcomes = run_batch(
+        items(),
+        sources=sources,
+        jobs=options["jobs"] if n_items > 1 else 1,
+        resume=options["resume"],
+        strict=options["strict"],
+        on_progress=view.advance,
+    )
+    # closed here: an error's traceback would keep what is half done until the process ends
+    with stop_on_signals(), report_to(options["report"], append=options["resume"]) as report, view:
+        with closing(outcomes):
+            for outcome in outcomes:
+                view.ended(outcome)
+                report(outcome)
     view.summarise()
     sys.exit(1 if view.n_failed else 0)
+
+
+@contextmanager
+def stop_on_signals() -> "Iterator[None]":
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, nothing half-written left, unless they are ignored."""
+
+    def stop(number: int, frame: object) -> None:
+        sys.exit(128 + number)  # as a shell reports it
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _plan(options: dict[str, Any]) -> Plan:
@@ -117,17 +142,24 @@ def _plan(options: dict[str, Any]) -> Plan:
     )
 
 
-def _items(inputs: tuple[str, ...], out: str, options: dict[str, Any]) -> "tuple[int, Iterable[Item]]":
-    """Say what is to be converted, and how many that are."""
+def _items(inputs: tuple[str, ...], out: str, options: dict[str, Any]) -> "Callable[[], Iterable[Item]]":
+    """Give what gives the items, each time from the first on: those of a manifest are not kept."""
     plan, stereo, manifest = _plan(options), options["stereo"], options["manifest"]
     if sum(map(bool, (inputs, stereo, manifest))) != 1:
         raise FormatError("of INPUT..., --stereo LEFT RIGHT and --manifest FILE, takes one")
-    if stereo:
-        return 1, [Item(source=stereo[0], right=stereo[1], offset_s=options["offset"], target=out, plan=plan)]
+    if options["offset"] and not stereo:
+        raise FormatError("--offset is of --stereo")
     if manifest:
-        return sum(1 for _ in manifest_items(manifest, out, plan)), manifest_items(manifest, out, plan)
-    items = items_of(inputs, out, plan)
-    return len(items), items
+        return lambda: manifest_items(manifest, out, plan)
+    if stereo:
+        items = [Item(source=stereo[0], right=stereo[1], offset_s=options["offset"], target=out, plan=plan)]
+    else:
+        items = items_of(inputs, out, plan)
+    if len(items) == 1:
+        plan.for_output(items[0].target)  # for its refusal
+    if out == "-" and sys.stdout is not None and sys.stdout.isatty():
+        raise FormatError("standard output is a terminal: redirect it, or name a file")
+    return lambda: items
 
 
 @contextmanager
@@ -139,6 +171,13 @@ def report_to(path: Path | None, *, append: bool) -> "Iterator[Callable[[Outcome
     with open(path, "ab" if append else "wb", buffering=0) as file:
 
         def write(outcome: Outcome) -> None:
-            file.write(msgspec.json.encode(outcome) + b"\n")
+            file.write(_json(outcome) + b"\n")
 
         yield write
+
+
+def _json(outcome: Outcome) -> bytes:
+    try:
+        return msgspec.json.encode(outcome)
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        return json.dumps(msgspec.to_builtins(outcome)).encode()

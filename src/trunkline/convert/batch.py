@@ -1,8 +1,9 @@
 """A batch of conversions: side by side in threads, one bad file leaving the others alone."""
 
 import os
+import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 
 import msgspec
@@ -11,8 +12,9 @@ from trunkline.convert.conversion import convert, split_names
 from trunkline.convert.items import Item
 from trunkline.convert.remote import exists_remote, is_remote
 from trunkline.errors import TrunklineError
+from trunkline.formats import CHANNELS_MAX
 
-__all__ = ["Outcome", "convert_item", "run_batch"]
+__all__ = ["Outcome", "convert_item", "run_batch", "survey"]
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +38,7 @@ class _CancelledError(Exception):
 def run_batch(
     items: Iterable[Item],
     *,
+    sources: Set[str] = frozenset(),
     jobs: int = 1,
     resume: bool = False,
     strict: bool = False,
@@ -44,6 +47,7 @@ def run_batch(
     """Convert items in `jobs` threads; give what came of each, as they end.
 
     The kernels let other threads run, so threads are enough, and a few files are all that is in memory.
+    `sources`, of `survey`: what no result may replace, because it is yet to be read.
     `resume` skips what is there already and not older than its source: a result has its name only once it is
     whole. `strict` takes damage for a failure, and ends with the first. `on_progress` is told, in any thread,
     of each piece of audio that is written, in seconds. Whoever stops iterating leaves no half file.
@@ -59,7 +63,7 @@ def run_batch(
             raise _CancelledError
         on_progress(duration_s)
 
-    rest = (_once(item, seen) for item in items)
+    rest = (_checked(item, seen, sources) for item in items)
     if jobs == 1:
         for item in rest:
             outcome = run(item)
@@ -78,10 +82,10 @@ def run_batch(
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                    if strict and future.result().status == "failed":
-                        return
+                outcomes = [future.result() for future in done]
+                yield from outcomes
+                if strict and any(outcome.status == "failed" for outcome in outcomes):
+                    return
         finally:
             cancelled.set()
             pool.shutdown(cancel_futures=True)
@@ -121,7 +125,7 @@ def convert_item(
     except _CancelledError:
         raise
     except Exception as error:  # also of a store's library, whatever it raises
-        return Outcome(item.source, item.target, "failed", error=_reason(error))
+        return Outcome(item.source, item.target, "failed", error=_reason(error, item.source))
     return Outcome(
         item.source,
         item.target,
@@ -134,37 +138,62 @@ def convert_item(
     )
 
 
-def _once(item: Item, seen: set[str]) -> Item:
-    """Refuse a second result of the same name, which would replace the first."""
+def survey(items: Iterable[Item]) -> tuple[int, set[str]]:
+    """Count items, and name the files that they are made of."""
+    n_items, sources = 0, set()
+    for item in items:
+        n_items += 1
+        sources |= {os.path.realpath(name) for name in item.sources if name != "-" and not is_remote(name)}
+    return n_items, sources
+
+
+def _checked(item: Item, seen: set[str], sources: Set[str]) -> Item:
+    """Refuse a result that would replace another one, or what another one is made of."""
     if item.error is not None or item.target == "-":
         return item
-    target = item.target if is_remote(item.target) else os.path.realpath(item.target)
-    if target in seen:
-        return msgspec.structs.replace(item, error=f"{item.target}: is the output of another file already")
-    seen.add(target)
+    names = split_names(item.target, CHANNELS_MAX) if item.plan.split else [item.target]
+    targets = [name if is_remote(name) else os.path.realpath(name) for name in names]
+    own = {os.path.realpath(name) for name in item.sources}  # whose refusal says so
+    for name, target in zip(names, targets, strict=True):
+        if target in seen and not _is_special(target):
+            error = f"{name} is the output of another file already"
+        elif target in sources and target not in own:
+            error = f"{name} is an input, which is never written to: choose another directory or format"
+        else:
+            continue
+        return msgspec.structs.replace(item, error=error)
+    seen.update(targets)
     return item
 
 
+def _is_special(path: str) -> bool:
+    """Whether a result takes no name: of a device or a pipe."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
 def _is_done(item: Item) -> bool:
-    """Whether the result is there, and not older than its source."""
+    """Whether the result is there, and not older than what it is made of."""
     if item.target == "-":
         return False
-    targets = [item.target]
-    if item.plan.split:
-        targets = split_names(item.target, 1)
-    if is_remote(item.target):
-        return exists_remote(targets[0])
+    target = split_names(item.target, 1)[0] if item.plan.split else item.target  # which is the last to come
+    if is_remote(target):
+        return exists_remote(target)
     try:
-        age_s = os.stat(targets[0]).st_mtime
-        return is_remote(item.source) or age_s >= os.stat(item.source).st_mtime
+        status = os.stat(target)
+        sources = [os.stat(name) for name in item.sources if name != "-" and not is_remote(name)]
     except FileNotFoundError:
         return False
+    return stat.S_ISREG(status.st_mode) and all(status.st_mtime_ns >= source.st_mtime_ns for source in sources)
 
 
-def _reason(error: Exception) -> str:
-    """Say in a line what went wrong."""
+def _reason(error: Exception, source: str) -> str:
+    """Say in a line what went wrong with `source`, whose name stands before it."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        named = error.filename and error.filename != source
+        return f"{error.filename}: {error.strerror}" if named else error.strerror
     if isinstance(error, TrunklineError | OSError):
         return str(error)
     return f"{type(error).__name__}: {error}"

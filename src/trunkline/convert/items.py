@@ -4,13 +4,12 @@ import csv
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self, TextIO
 
 import msgspec
 
-from trunkline.convert.plan import Plan, parse_raw
+from trunkline.convert.plan import ENDINGS, Plan, parse_raw
 from trunkline.convert.remote import expand_remote, is_remote
 from trunkline.errors import FormatError
 
@@ -21,6 +20,8 @@ AUDIO_ENDINGS: Final = (
     *(".aif", ".aiff", ".au", ".caf", ".flac", ".jsonl", ".mp3", ".ogg", ".opus"),
     *(".rf64", ".w64", ".wav", ".wave"),
 )
+OFFSET_MAX_S: Final = 86_400  # a day of silence
+LINE_CHARS_MAX: Final = 1 << 16  # of a manifest
 _OWN_FIELDS: Final = ("source", "target", "right", "offset_s")
 
 
@@ -37,35 +38,70 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offset_s: float = 0.0
     error: str | None = None
 
+    def __post_init__(self) -> None:
+        if not abs(self.offset_s) <= OFFSET_MAX_S:
+            raise FormatError(f"offset of {self.offset_s} s: takes up to {OFFSET_MAX_S:,} either way")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What it is made of."""
+        return (self.source,) if self.right is None else (self.source, self.right)
+
 
 def items_of(inputs: Iterable[str], out: str, plan: Plan) -> list[Item]:
     """Expand inputs: files, directories with all below them, patterns (`**` too), URLs, "-".
 
-    `out` is a file when one file is given, and it does not end in "/" and is no directory; else a directory,
-    in which every file keeps its name, and its path below a directory or below what a pattern begins with.
-    FormatError for a pattern that no name has, for a directory without audio, and for several files into one.
+    `out` is the name of the result when one file is given by its name, unless it is a directory or ends in
+    "/"; else a directory, in which every file keeps its name, and its path below a directory or below what a
+    pattern begins with. What is in `out` already is no input. FormatError for a pattern that no name has, for
+    a directory without audio, and for an `out` that can be no directory and has to be.
     """
-    found = [pair for given in inputs for pair in _expanded(given)]
-    into_directory = out.endswith("/") or (not is_remote(out) and os.path.isdir(out))
-    if len(found) == 1 and not into_directory:
-        return [Item(source=found[0][0], target=out, plan=plan)]
-    if out == "-":
-        raise FormatError(f"{len(found)} files to standard output: takes one")
+    inputs = list(inputs)
+    found = [pair for given in inputs for pair in _expanded(given, out)]
+    by_name = len(inputs) == 1 and found[0][0] == inputs[0]
+    if by_name and not (out.endswith("/") or (not is_remote(out) and os.path.isdir(out))):
+        return [Item(source=inputs[0], target=out, plan=plan)]
+    _check_directory(out)
     return [Item(source=source, target=_target_in(out, name, plan), plan=plan) for source, name in found]
 
 
+def _check_directory(out: str) -> None:
+    """Refuse what cannot be a directory of results, or was not meant to be one."""
+    if not out:
+        raise FormatError("the output has no name")
+    if out == "-":
+        raise FormatError("standard output takes one file, given by its name: give a directory")
+    if not is_remote(out) and os.path.lexists(out) and not os.path.isdir(out):
+        raise FormatError(f"{out}: is no directory, which several results need")
+    stem, ending = os.path.splitext(out)
+    if ending.lower() in ENDINGS and not os.path.isdir(out):
+        raise FormatError(f"{out}: has the name of one file: several go to a directory, such as {stem}/")
+
+
 def _target_in(directory: str, name: str, plan: Plan) -> str:
-    return f"{directory.rstrip('/')}/{os.path.splitext(name)[0]}.{plan.format or 'wav'}"
+    # ".." in the name of somebody's object leads out of no directory
+    path = "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
+    return f"{directory.rstrip('/')}/{os.path.splitext(path)[0]}.{plan.format or 'wav'}"
 
 
-def _expanded(given: str) -> Iterator[tuple[str, str]]:
-    """Give the files that an input stands for, each with the name that it has in a directory of results."""
+def _expanded(given: str, out: str) -> Iterator[tuple[str, str]]:
+    """Give the files that an input stands for, each with the name that it has in a directory of results.
+
+    What is in the directory `out` is left out when that is below a directory that is given.
+    """
     if given == "-":
         yield given, "stdin"
     elif is_remote(given):
         yield from expand_remote(given)
     elif os.path.isdir(given):
-        files = sorted(path for path in Path(given).rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
+        files = sorted(
+            path
+            for path in Path(given).rglob("*")
+            if path.suffix.lower() in AUDIO_ENDINGS and not path.is_dir()
+        )
+        below = Path(os.path.relpath(out, given)) if not is_remote(out) and out != "-" else Path("..")
+        if below.parts and below.parts[0] != "..":
+            files = [path for path in files if not path.is_relative_to(Path(given) / below)]
         if not files:
             raise FormatError(f"{given}: no audio below it: takes {', '.join(AUDIO_ENDINGS)}; others by name")
         yield from ((str(path), str(path.relative_to(given))) for path in files)
@@ -82,36 +118,66 @@ def _expanded(given: str) -> Iterator[tuple[str, str]]:
 def manifest_items(path: str | os.PathLike[str], out: str, plan: Plan) -> Iterator[Item]:
     """Read a manifest, JSON Lines or (named .csv) CSV with a heading: `source`, and what differs from `plan`.
 
+    One line is in memory at a time.
+
     Fields: `source`; `target`, by default its name in the directory `out`; `right` and `offset_s`; all those
     of a Plan, `raw` written as ENCODING:RATE:CHANNELS. Names are relative to the working directory. A line
     that says nothing usable is an Item with an `error`; OSError when the manifest cannot be read.
     """
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows: Iterable[tuple[int, Any]]
-        if os.fspath(path).lower().endswith(".csv"):
-            reader = csv.reader(file)
-            heading = next(reader, [])
-            rows = (
-                (reader.line_num, dict(zip_longest(heading, row)))  # too long a row has a field None
-                for row in reader
-                if row
-            )
-        else:
-            rows = ((number, line) for number, line in enumerate(file, 1) if line.strip())
-        for number, row in rows:
+    _check_directory(out)
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        lines, heading = _Lines(file), None
+        is_csv = os.fspath(path).lower().endswith(".csv")
+        rows: Iterator[Any] = csv.reader(lines) if is_csv else lines
+        while True:
             try:
-                yield _item(row, out, plan)
-            except (ValueError, msgspec.MsgspecError) as error:
-                yield Item(source=f"{os.fspath(path)}:{number}", target="", plan=plan, error=str(error)[:200])
+                row = next(rows)
+                if is_csv and heading is None:
+                    heading = [name.strip() for name in row]
+                elif heading is not None and row:
+                    yield _item(_named(row, heading), out, plan)
+                elif heading is None and not row.isspace():
+                    yield _item(msgspec.json.decode(row, type=dict[str, Any]), out, plan)
+            except StopIteration:
+                return
+            except (ValueError, RecursionError, csv.Error, msgspec.MsgspecError) as error:
+                where = f"{os.fspath(path)}:{lines.number}"
+                yield Item(source=where, target="", plan=plan, error=str(error)[:300])
 
 
-def _item(row: str | dict[Any, Any], out: str, plan: Plan) -> Item:
-    fields = msgspec.json.decode(row, type=dict[str, Any]) if isinstance(row, str) else row
-    fields = {name: value for name, value in fields.items() if value not in (None, "")}
-    unknown = [str(name) for name in fields if name not in (*_OWN_FIELDS, *Plan.__struct_fields__)]
-    if unknown:
-        takes = ", ".join(_OWN_FIELDS)
-        raise FormatError(f"unknown field {unknown[0][:64]!r}: takes {takes} and those of a Plan")
+class _Lines:
+    """The lines of a file; for one that is too long, FormatError: a file of zeros is one line."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.number = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(LINE_CHARS_MAX)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) == LINE_CHARS_MAX and not line.endswith("\n"):
+            while (rest := self._file.readline(LINE_CHARS_MAX)) and not rest.endswith("\n"):
+                pass
+            raise FormatError(f"a line of more than {LINE_CHARS_MAX:,} characters")
+        return line
+
+
+def _named(row: list[str], heading: list[str]) -> dict[str, Any]:
+    if len(row) > len(heading):
+        raise FormatError(f"{len(row)} fields: the heading names {len(heading)}")
+    return {name: value for name, value in zip(heading, row, strict=False) if value}
+
+
+def _item(fields: dict[str, Any], out: str, plan: Plan) -> Item:
+    fields = {name: value for name, value in fields.items() if value is not None}
+    known = (*_OWN_FIELDS, *Plan.__struct_fields__)
+    if unknown := [name for name in fields if name not in known]:
+        raise FormatError(f"unknown field {unknown[0][:64]!r}: takes {', '.join(known)}")
     own = {name: fields.pop(name) for name in _OWN_FIELDS if name in fields}
     if isinstance(fields.get("raw"), str):
         fields["raw"] = msgspec.to_builtins(parse_raw(fields["raw"]))

@@ -1,6 +1,5 @@
 """Plan: what is to be made of a recording."""
 
-import math
 from pathlib import PurePath
 from typing import Final
 
@@ -10,7 +9,7 @@ from trunkline.errors import FormatError
 from trunkline.formats import CHANNELS_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
 from trunkline.wav.header import WavFormat
 
-__all__ = ["FORMATS", "Plan", "parse_raw", "parse_trim"]
+__all__ = ["ENDINGS", "FORMATS", "Plan", "parse_raw", "parse_trim"]
 
 #: What is written, and the encodings of each, its own first.
 FORMATS: Final = {
@@ -19,7 +18,7 @@ FORMATS: Final = {
     "opus": ("opus",),
     "flac": ("pcm16",),
 }
-_ENDINGS: Final = {
+ENDINGS: Final = {
     ".wav": ("wav", ""),
     ".wave": ("wav", ""),
     ".opus": ("opus", ""),
@@ -33,6 +32,7 @@ _ENDINGS: Final = {
 }
 QUALITIES: Final = ("fast", "voice", "high")
 SILENCE_DB: Final = -50.0
+TIME_MAX_S: Final = 1e9
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -89,8 +89,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _check_range("bitrate", self.bitrate, 500, 512_000, "bit/s")
         _check_range("normalize", self.normalize_db, -100.0, 0.0, "dBFS")
         _check_range("silence", self.silence_db, -100.0, 0.0, "dBFS")
-        if not (math.isfinite(self.begin_s) and self.begin_s >= 0):
-            raise FormatError(f"begin of {self.begin_s} s: takes 0 or more")
+        _check_range("begin", self.begin_s, 0.0, TIME_MAX_S, "s")
+        _check_range("end", self.end_s, 0.0, TIME_MAX_S, "s")
         if self.end_s is not None and not self.end_s > self.begin_s:
             raise FormatError(f"end of {self.end_s} s: takes more than {self.begin_s}, where it begins")
         exclusive = {"mix": self.mix, "pick": self.pick is not None, "split": self.split}
@@ -101,11 +101,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def for_output(self, name: str) -> "Plan":
         """Give the plan with its format and encoding set, by the ending of `name` where they are not."""
         ending = PurePath(name).suffix.lower()
-        by_name, its_encoding = _ENDINGS.get(ending, ("", ""))
+        by_name, its_encoding = ENDINGS.get(ending, ("", ""))
         kind = self.format or by_name
         if not kind:
-            takes = ", ".join(_ENDINGS)
-            raise FormatError(f"{name}: no format ends in {ending!r}: takes {takes}, or --format")
+            takes = ", ".join(ENDINGS)
+            what = f"no format ends in {ending!r}" if ending else 'no ending; that of a directory is "/"'
+            raise FormatError(f"{name}: {what}: takes {takes}, or --format")
         encoding = self.encoding or (its_encoding if kind == "raw" else "") or FORMATS[kind][0]
         return msgspec.structs.replace(self, format=kind, encoding=encoding)
 
