@@ -96,18 +96,18 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
         on_progress=view.advance,
     )
     # closed here: an error's traceback would keep what is half done until the process ends
-    with stop_on_signals(), report_to(options["report"], append=options["resume"]) as report, view:
-        with closing(outcomes):
-            for outcome in outcomes:
-                view.ended(outcome)
-                report(outcome)
+    report_file = report_to(options["report"], append=options["resume"])
+    with stop_on_signals(), report_file as report, view, closing(outcomes):
+        for outcome in outcomes:
+            view.ended(outcome)
+            report(outcome)
     view.summarise()
     sys.exit(1 if view.n_failed else 0)
 
 
 @contextmanager
 def stop_on_signals() -> "Iterator[None]":
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, nothing half-written left, unless they are ignored."""
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, unless they are ignored."""
 
     def stop(number: int, frame: object) -> None:
         sys.exit(128 + number)  # as a shell reports it

@@ -3,7 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Generator, Iterable, Set
 from itertools import islice
 
 import msgspec
@@ -43,7 +43,7 @@ def run_batch(
     resume: bool = False,
     strict: bool = False,
     on_progress: Callable[[float], None] = lambda duration_s: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Convert items in `jobs` threads; give what came of each, as they end.
 
     The kernels let other threads run, so threads are enough, and a few files are all that is in memory.
@@ -186,7 +186,9 @@ def _is_done(item: Item) -> bool:
         sources = [os.stat(name) for name in item.sources if name != "-" and not is_remote(name)]
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(status.st_mode) and all(status.st_mtime_ns >= source.st_mtime_ns for source in sources)
+    return stat.S_ISREG(status.st_mode) and all(
+        status.st_mtime_ns >= source.st_mtime_ns for source in sources
+    )
 
 
 def _reason(error: Exception, source: str) -> str:

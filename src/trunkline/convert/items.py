@@ -186,4 +186,5 @@ def _item(fields: dict[str, Any], out: str, plan: Plan) -> Item:
     if not isinstance(source, str):
         raise FormatError("no source")
     own.setdefault("target", _target_in(out, os.path.basename(source), plan))
-    return msgspec.convert({**own, "plan": plan}, Item, strict=False)
+    own["plan"] = plan
+    return msgspec.convert(own, Item, strict=False)
