@@ -248,8 +248,8 @@ def dithered(pcm: Pcm) -> Pcm:
 
         noise = np.random.default_rng(0)
         for array in pcm.arrays():
-            shape = array.shape
-            steps = array * 32768.0 + noise.random(shape, np.float32) - noise.random(shape, np.float32)
+            pairs = noise.random((*array.shape, 2), np.float32)  # the same however it is cut into blocks
+            steps = array * 32768.0 + pairs[..., 0] - pairs[..., 1]
             rounded = np.nan_to_num(np.rint(steps), nan=0.0)
             yield np.clip(rounded, -32768, 32767).astype(np.int16).tobytes()
 
