@@ -2,16 +2,18 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, Protocol
 
 from trunkline.errors import FormatError
 from trunkline.extras import needs_extra
 from trunkline.wav import WavReader
 
-__all__ = ["AudioReader", "open_audio", "sniff"]
+__all__ = ["AudioReader", "CallbackFile", "open_audio", "sniff"]
 
 HEAD_BYTES: Final = 64
+_PIECE_SAMPLES: Final = 1 << 15
 _RIFF_FORMS: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 
 
@@ -114,33 +116,129 @@ def open_audio(
     except FormatError as error:
         if not isinstance(file, str | os.PathLike) and file.seekable():
             file.seek(begin)
-        return _SoundFile(file, error)
+        return _SoundFile(file, error, on_damage)
+
+
+class CallbackFile:
+    """A file for libsndfile's callbacks, which swallow what is raised in them: `check` raises it after all.
+
+    The file begins where it stands.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._begin = file.tell()
+        self._error: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise what a callback has raised, Ctrl-C among it."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> None:
+        with self._kept():
+            self._file.seek(offset + self._begin if whence == os.SEEK_SET else offset, whence)
+
+    def tell(self) -> int:
+        with self._kept():
+            return self._file.tell() - self._begin
+        return 0
+
+    def read(self, n_bytes: int) -> bytes:
+        with self._kept():
+            return self._file.read(n_bytes)
+        return b""
+
+    def write(self, data: bytes) -> int:
+        n_written = 0
+        with self._kept():
+            while n_written < len(data):
+                n_written += self._file.write(data[n_written:])
+        return n_written
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self._error = self._error or error
 
 
 class _SoundFile:
     """A file that soundfile reads."""
 
-    def __init__(self, file: str | os.PathLike[str] | BinaryIO, no_wav: FormatError) -> None:
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | BinaryIO,
+        no_wav: FormatError,
+        on_damage: Callable[[str], None] | None,
+    ) -> None:
         if not isinstance(file, str | os.PathLike) and not file.seekable():
             raise FormatError(f"{no_wav}; a pipe brings WAV, Opus or raw audio: give other files by name")
         with needs_extra("files"):
             import soundfile
+        self._error: type[Exception] = soundfile.LibsndfileError
+        self._on_damage = on_damage
+        # as bytes, any name will do
+        opened = os.fsencode(file) if isinstance(file, str | os.PathLike) else CallbackFile(file)
+        self._callbacks = opened if isinstance(opened, CallbackFile) else None
         try:
-            self._file: Any = soundfile.SoundFile(file)
-        except soundfile.LibsndfileError as error:
-            raise FormatError(f"{no_wav}; soundfile: {error.error_string}") from error
+            self._file: Any = soundfile.SoundFile(opened)
+        except self._error as error:
+            self._check_callbacks()
+            raise FormatError(f"{no_wav}; soundfile: {_sentence(error)}") from error
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.encoding: str = self._file.subtype.lower().replace("_", "")
         self.n_samples: int | None = self._file.frames
+        self._n_read = 0
 
     def read(self, n_samples: int = -1) -> bytes:
-        pcm: bytes = self._file.read(n_samples, dtype="int16").tobytes()
-        return pcm
+        return self._read(n_samples, "int16")
 
     def read_float(self, n_samples: int = -1) -> bytes:
-        pcm: bytes = self._file.read(n_samples, dtype="float32").tobytes()
-        return pcm
+        return self._read(n_samples, "float32")
 
     def close(self) -> None:
         self._file.close()
+
+    def _read(self, n_samples: int, dtype: str) -> bytes:
+        """Read in pieces: what a header claims takes no memory."""
+        pieces = []
+        while n_samples:
+            wanted = _PIECE_SAMPLES if n_samples < 0 else min(n_samples, _PIECE_SAMPLES)
+            pcm, n_read = self._piece(wanted, dtype)
+            pieces.append(pcm)
+            self._n_read += n_read
+            if n_read < wanted:
+                break
+            n_samples -= wanted if n_samples > 0 else 0
+        return b"".join(pieces)
+
+    def _piece(self, n_samples: int, dtype: str) -> tuple[bytes, int]:
+        try:
+            samples = self._file.read(n_samples, dtype=dtype)
+            self._check_callbacks()
+        except self._error as error:
+            self._check_callbacks()
+            self._tell_damage(f"soundfile: {_sentence(error)}")
+            return b"", 0
+        if len(samples) < n_samples and self._n_read + len(samples) < (self.n_samples or 0):
+            self._tell_damage("truncated")
+        return samples.tobytes(), len(samples)
+
+    def _tell_damage(self, what: str) -> None:
+        sentence = f"{what}: {self.n_samples} samples were to come, the last were not there"
+        if self._on_damage is None:
+            raise FormatError(sentence)
+        self._on_damage(sentence)
+
+    def _check_callbacks(self) -> None:
+        if self._callbacks is not None:
+            self._callbacks.check()
+
+
+def _sentence(error: Any) -> str:
+    """Say what libsndfile says, without its "Error :" and full stop."""
+    return str(error.error_string).removeprefix("Error : ").rstrip(".")

@@ -2,9 +2,12 @@
 
 import io
 import os
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
+from itertools import product
 from typing import BinaryIO, Final
 
 import msgspec
@@ -59,19 +62,21 @@ def convert(
     >>> from trunkline import wav
     >>> from trunkline.convert import Plan, convert
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     os.chdir(directory)
-    ...     wav.write("call.wav", bytes(2 * 8000), 8000, encoding="ulaw")
-    ...     convert("call.wav", "call16.wav", Plan(sample_rate=16000))
-    Converted(outputs=('call16.wav',), sample_rate=16000, channels=1, duration_s=1.0, damage=())
+    ...     call, call16 = os.path.join(directory, "call.wav"), os.path.join(directory, "call16.wav")
+    ...     wav.write(call, bytes(2 * 8000), 8000, encoding="ulaw")
+    ...     made = convert(call, call16, Plan(sample_rate=16000))
+    >>> made.sample_rate, made.duration_s, made.outputs == (call16,)
+    (16000, 1.0, True)
     """
     name = os.fspath(target)
     plan = plan.for_output(name)
-    inputs = [given for given in (source, right) if given is not None]
-    for given in inputs:
-        _refuse_own_source(given, name)
-    job = _Job(inputs, offset_s, strict, on_progress)
-    names = split_names(name, job.n_channels(plan)) if plan.split else [name]
     with ExitStack() as stack:
+        inputs = [_opened(stack, given) for given in (source, right) if given is not None]
+        job = _Job(inputs, offset_s, strict, on_progress)
+        job.refuse_pipes(plan)
+        names = split_names(name, job.n_channels(plan)) if plan.split else [name]
+        for given, output in product(inputs, names):
+            _refuse_own_source(given, output)
         files = [stack.enter_context(output_file(output)) for output in names]
         for k, file in enumerate(files):
             made = job.run(
@@ -107,15 +112,24 @@ class _Job:
         strict: bool = False,
         on_progress: Callable[[float], None] = lambda duration_s: None,
     ) -> None:
-        self._inputs: list[Source] = [sys.stdin.buffer if given == "-" else given for given in inputs]
+        self._inputs = inputs
         self._offset_s = offset_s
         self._strict = strict
         self._on_progress = on_progress
-        self._begins = [
-            None if isinstance(given, str | os.PathLike) else _position(given) for given in inputs
-        ]
-        self._is_read = False
+        self._begins = [_position(given) for given in inputs]
         self._damage: dict[str, None] = {}  # in order, each once
+
+    def refuse_pipes(self, plan: Plan) -> None:
+        """Refuse a plan that reads twice what can be read once only."""
+        pipes = [
+            given
+            for given, begin in zip(self._inputs, self._begins, strict=True)
+            if begin is None and not isinstance(given, str | os.PathLike)
+        ]
+        if pipes and (plan.needs_two_passes or plan.split):
+            raise FormatError("a pipe is read once; to normalize, split or trim silence, give a file")
+        if len(pipes) == 2 and pipes[0] is pipes[1]:
+            raise FormatError("one pipe for two channels: give files")
 
     def n_channels(self, plan: Plan) -> int:
         """Look how many channels the first input has."""
@@ -127,7 +141,7 @@ class _Job:
         gain, levels = 1.0, None
         if plan.needs_two_passes:
             with ExitStack() as stack:
-                levels = measured(self._pcm(stack, plan), plan.silence_db)
+                levels = measured(self._watched(self._pcm(stack, plan)), plan.silence_db)
             if plan.normalize_db is not None and levels.peak > 0:
                 gain = 10 ** (plan.normalize_db / 20) / levels.peak
         with ExitStack() as stack:
@@ -140,6 +154,16 @@ class _Job:
                 pcm = dithered(pcm)
             n_samples = self._write(pcm, plan, file)
         return Converted((), pcm.sample_rate, pcm.channels, n_samples / pcm.sample_rate, tuple(self._damage))
+
+    def _watched(self, pcm: Pcm) -> Pcm:
+        """Let what is only looked at be ended, too."""
+
+        def blocks() -> Iterator[bytes]:
+            for block in pcm.blocks:
+                self._on_progress(0.0)
+                yield block
+
+        return replace(pcm, blocks=blocks())
 
     def _write(self, pcm: Pcm, plan: Plan, file: BinaryIO) -> int:
         writer, n_bytes = open_writer(file, plan, pcm), 0
@@ -164,23 +188,32 @@ class _Job:
         return beside(pcm, prepared(self._reader(stack, 1, plan), plan), self._offset_s)
 
     def _reader(self, stack: ExitStack, number: int, plan: Plan) -> AudioReader:
-        given, begin = self._inputs[number], self._begins[number]
-        if isinstance(given, str | os.PathLike):
-            name = os.fspath(given)
-            source: Source = stack.enter_context(open_remote(name)) if is_remote(name) else name
-        else:
-            source = given
-            if begin is not None:
-                given.seek(begin)
-            elif self._is_read:
-                raise FormatError("it is read twice, which a pipe is not: give a file")
-        self._is_read = True
+        source, begin = self._inputs[number], self._begins[number]
+        if isinstance(source, str | os.PathLike):
+            name = os.fspath(source)
+            if is_remote(name):
+                source = stack.enter_context(open_remote(name))
+        elif begin is not None:
+            source.seek(begin)
         return stack.enter_context(closing(open_reader(source, plan.raw, self._on_damage)))
 
     def _on_damage(self, sentence: str) -> None:
         if self._strict:
             raise FormatError(sentence)
         self._damage[sentence] = None
+
+
+def _opened(stack: ExitStack, given: Source) -> Source:
+    """Open what is not opened anew whenever it is read: standard input, and a pipe that has a name."""
+    if given == "-":
+        if sys.stdin is None:
+            raise FormatError("standard input is closed")
+        return sys.stdin.buffer
+    if isinstance(given, str | os.PathLike) and not is_remote(os.fspath(given)):
+        mode = os.stat(given).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return stack.enter_context(open(given, "rb"))
+    return given
 
 
 def _position(source: Source) -> int | None:
@@ -199,6 +232,7 @@ def split_names(name: str, n_channels: int) -> list[str]:
 
 
 def _refuse_own_source(source: Source, target: str) -> None:
-    with suppress(OSError, TypeError):
-        if os.path.samefile(source, target) and os.path.isfile(target):  # type: ignore[arg-type]
+    with suppress(OSError):  # also of a file that has no descriptor
+        given = source if isinstance(source, str | os.PathLike) else source.fileno()
+        if os.path.samestat(os.stat(given), os.stat(target)) and os.path.isfile(target):
             raise FormatError(f"{target}: is its own source, which is never written to: give another name")

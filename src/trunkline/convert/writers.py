@@ -2,6 +2,7 @@
 
 from typing import Any, BinaryIO, Protocol
 
+from trunkline.audio_files import CallbackFile
 from trunkline.convert.pipeline import Pcm
 from trunkline.convert.plan import Plan
 from trunkline.errors import FormatError
@@ -56,18 +57,29 @@ class _FlacWriter:
         with needs_extra("files"):
             import soundfile
         self._channels = pcm.channels
+        self._error: type[Exception] = soundfile.LibsndfileError
+        self._callbacks = CallbackFile(file)
         try:
             self._file: Any = soundfile.SoundFile(
-                file, "w", pcm.sample_rate, pcm.channels, "PCM_16", format="FLAC"
+                self._callbacks, "w", pcm.sample_rate, pcm.channels, "PCM_16", format="FLAC"
             )
-        except soundfile.LibsndfileError as error:
+        except self._error as error:
+            self._callbacks.check()
             raise FormatError(f"FLAC of {pcm.channels} channels at {pcm.sample_rate} Hz: {error}") from error
 
     def write(self, pcm: "memoryview[Any]") -> None:
         import numpy as np
 
         samples = memoryview(encode("pcm16", pcm_view(pcm))).cast("B").cast("h")
-        self._file.write(np.asarray(samples).reshape(-1, self._channels))
+        try:
+            self._file.write(np.asarray(samples).reshape(-1, self._channels))
+        except (self._error, AssertionError):  # of a write that failed, which check knows better
+            self._callbacks.check()
+            raise
+        self._callbacks.check()
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._callbacks.check()
