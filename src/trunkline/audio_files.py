@@ -14,6 +14,7 @@ __all__ = ["AudioReader", "CallbackFile", "open_audio", "sniff"]
 
 HEAD_BYTES: Final = 64
 _PIECE_SAMPLES: Final = 1 << 15
+_UNKNOWN: Final = (1 << 63) - 1  # libsndfile's number of samples when the file does not tell
 _RIFF_FORMS: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff")
 
 
@@ -191,7 +192,7 @@ class _SoundFile:
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.encoding: str = self._file.subtype.lower().replace("_", "")
-        self.n_samples: int | None = self._file.frames
+        self.n_samples: int | None = self._file.frames if self._file.frames < _UNKNOWN else None
         self._n_read = 0
 
     def read(self, n_samples: int = -1) -> bytes:
@@ -210,7 +211,6 @@ class _SoundFile:
             wanted = _PIECE_SAMPLES if n_samples < 0 else min(n_samples, _PIECE_SAMPLES)
             pcm, n_read = self._piece(wanted, dtype)
             pieces.append(pcm)
-            self._n_read += n_read
             if n_read < wanted:
                 break
             n_samples -= wanted if n_samples > 0 else 0
@@ -226,10 +226,12 @@ class _SoundFile:
             return b"", 0
         if len(samples) < n_samples and self._n_read + len(samples) < (self.n_samples or 0):
             self._tell_damage("truncated")
+        self._n_read += len(samples)
         return samples.tobytes(), len(samples)
 
     def _tell_damage(self, what: str) -> None:
-        sentence = f"{what}: {self.n_samples} samples were to come, the last were not there"
+        claimed = "" if self.n_samples is None else f" of {self.n_samples:,}"
+        sentence = f"{what} after about {self._n_read:,}{claimed} samples"
         if self._on_damage is None:
             raise FormatError(sentence)
         self._on_damage(sentence)

@@ -98,7 +98,7 @@ def convert_bytes(source: bytes, plan: Plan = PLAN) -> bytes:
     if plan.split:
         raise FormatError("split: one recording gives one; pick a channel instead")
     out = io.BytesIO()
-    _Job([io.BytesIO(source)]).run(plan.for_output(".wav"), out)
+    _Job([io.BytesIO(source)]).run(plan.for_output("-"), out)
     return out.getvalue()
 
 

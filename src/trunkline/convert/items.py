@@ -178,7 +178,7 @@ def _item(fields: dict[str, Any], out: str, plan: Plan) -> Item:
     known = (*_OWN_FIELDS, *Plan.__struct_fields__)
     if unknown := [name for name in fields if name not in known]:
         raise FormatError(f"unknown field {unknown[0][:64]!r}: takes {', '.join(known)}")
-    own = {name: fields.pop(name) for name in _OWN_FIELDS if name in fields}
+    own: dict[str, Any] = {name: fields.pop(name) for name in _OWN_FIELDS if name in fields}
     if isinstance(fields.get("raw"), str):
         fields["raw"] = msgspec.to_builtins(parse_raw(fields["raw"]))
     plan = msgspec.convert(msgspec.to_builtins(plan) | fields, Plan, strict=False)

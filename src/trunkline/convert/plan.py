@@ -85,7 +85,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise FormatError(f"quality {self.quality!r}: takes {', '.join(QUALITIES)}")
         _check_range("sample rate", self.sample_rate, SAMPLE_RATE_MIN, SAMPLE_RATE_MAX, "Hz")
         _check_range("channels", self.channels, 1, CHANNELS_MAX)
-        _check_range("channel", self.pick, 1, CHANNELS_MAX)
+        _check_range("channel", self.pick, 1, 0xFFFF)  # of a WAV file
         _check_range("bitrate", self.bitrate, 500, 512_000, "bit/s")
         _check_range("normalize", self.normalize_db, -100.0, 0.0, "dBFS")
         _check_range("silence", self.silence_db, -100.0, 0.0, "dBFS")
@@ -99,10 +99,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise FormatError(f"{', '.join(given)}: of channels 2 or more, mix, pick and split, takes one")
 
     def for_output(self, name: str) -> "Plan":
-        """Give the plan with its format and encoding set, by the ending of `name` where they are not."""
+        """Give the plan with its format and encoding set: by the ending of `name`; WAV for "-"."""
         ending = PurePath(name).suffix.lower()
         by_name, its_encoding = ENDINGS.get(ending, ("", ""))
-        kind = self.format or by_name
+        kind = self.format or by_name or ("wav" if name == "-" else "")
         if not kind:
             takes = ", ".join(ENDINGS)
             what = f"no format ends in {ending!r}" if ending else 'no ending; that of a directory is "/"'

@@ -1,5 +1,6 @@
 """What convert writes: WAV, raw, Opus, FLAC."""
 
+import struct
 from typing import Any, BinaryIO, Protocol
 
 from trunkline.audio_files import CallbackFile
@@ -56,7 +57,7 @@ class _FlacWriter:
             raise FormatError("FLAC is not written to a pipe: give a file")
         with needs_extra("files"):
             import soundfile
-        self._channels = pcm.channels
+        self._rate, self._channels, self._is_empty = pcm.sample_rate, pcm.channels, True
         self._error: type[Exception] = soundfile.LibsndfileError
         self._callbacks = CallbackFile(file)
         try:
@@ -71,6 +72,7 @@ class _FlacWriter:
         import numpy as np
 
         samples = memoryview(encode("pcm16", pcm_view(pcm))).cast("B").cast("h")
+        self._is_empty = self._is_empty and not len(samples)
         try:
             self._file.write(np.asarray(samples).reshape(-1, self._channels))
         except (self._error, AssertionError):  # of a write that failed, which check knows better
@@ -81,5 +83,15 @@ class _FlacWriter:
     def close(self) -> None:
         try:
             self._file.close()
+            if self._is_empty:  # of which libsndfile writes nothing at all
+                self._callbacks.write(_flac_header(self._rate, self._channels))
         finally:
             self._callbacks.check()
+
+
+def _flac_header(sample_rate: int, channels: int) -> bytes:
+    """Build a FLAC file of 16 bits without samples: its STREAMINFO (RFC 9639 8.2)."""
+    block_samples, last_block = 4096, 0x80
+    fields = sample_rate << 44 | (channels - 1) << 41 | (16 - 1) << 36
+    info = struct.pack(">HH6xQ16x", block_samples, block_samples, fields)
+    return b"fLaC" + struct.pack(">BBH", last_block, 0, len(info)) + info
