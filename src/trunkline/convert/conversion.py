@@ -153,6 +153,7 @@ class _Job:
             if plan.dither and plan.encoding == "pcm16" and pcm.is_float:
                 pcm = dithered(pcm)
             n_samples = self._write(pcm, plan, file)
+        self._refuse_damage()
         return Converted((), pcm.sample_rate, pcm.channels, n_samples / pcm.sample_rate, tuple(self._damage))
 
     def _watched(self, pcm: Pcm) -> Pcm:
@@ -195,12 +196,17 @@ class _Job:
                 source = stack.enter_context(open_remote(name))
         elif begin is not None:
             source.seek(begin)
-        return stack.enter_context(closing(open_reader(source, plan.raw, self._on_damage)))
+        reader = stack.enter_context(closing(open_reader(source, plan.raw, self._on_damage)))
+        self._refuse_damage()
+        return reader
 
     def _on_damage(self, sentence: str) -> None:
-        if self._strict:
-            raise FormatError(sentence)
         self._damage[sentence] = None
+
+    def _refuse_damage(self) -> None:
+        """Raise what is missing: not where it is found, which would look like another format to a reader."""
+        if self._strict and self._damage:
+            raise FormatError(next(iter(self._damage)))
 
 
 def _opened(stack: ExitStack, given: Source) -> Source:
