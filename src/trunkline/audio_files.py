@@ -139,7 +139,12 @@ class CallbackFile:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> None:
         with self._kept():
-            self._file.seek(offset + self._begin if whence == os.SEEK_SET else offset, whence)
+            before = self._file.tell()
+            base = {os.SEEK_SET: self._begin, os.SEEK_CUR: before}.get(whence)
+            if base is None:
+                base = self._file.seek(0, os.SEEK_END)
+            # what damaged files lead libsndfile to is before the beginning, too
+            self._file.seek(base + offset if base + offset >= self._begin else before)
 
     def tell(self) -> int:
         with self._kept():

@@ -183,8 +183,8 @@ def _item(fields: dict[str, Any], out: str, plan: Plan) -> Item:
         fields["raw"] = msgspec.to_builtins(parse_raw(fields["raw"]))
     plan = msgspec.convert(msgspec.to_builtins(plan) | fields, Plan, strict=False)
     source = own.get("source")
-    if not isinstance(source, str):
+    if not isinstance(source, str) or not source:
         raise FormatError("no source")
-    own.setdefault("target", _target_in(out, os.path.basename(source), plan))
+    own["target"] = own.get("target") or _target_in(out, os.path.basename(source), plan)
     own["plan"] = plan
     return msgspec.convert(own, Item, strict=False)
