@@ -6,11 +6,11 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 from itertools import product
 from typing import BinaryIO, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from trunkline.audio_files import AudioReader
 from trunkline.convert.output_files import output_file
@@ -79,10 +79,8 @@ def convert(
             _refuse_own_source(given, output)
         files = [stack.enter_context(output_file(output)) for output in names]
         for k, file in enumerate(files):
-            made = job.run(
-                msgspec.structs.replace(plan, split=False, pick=k + 1) if plan.split else plan, file
-            )
-    return msgspec.structs.replace(made, outputs=tuple(names))
+            made = job.run(replace(plan, split=False, pick=k + 1) if plan.split else plan, file)
+    return replace(made, outputs=tuple(names))
 
 
 def convert_bytes(source: bytes, plan: Plan = PLAN) -> bytes:
@@ -168,10 +166,9 @@ class _Job:
 
     def _write(self, pcm: Pcm, plan: Plan, file: BinaryIO) -> int:
         writer, n_bytes = open_writer(file, plan, pcm), 0
-        item = "f" if pcm.is_float else "h"
         with closing(writer):
             for block in pcm.blocks:
-                writer.write(memoryview(block).cast(item))  # type: ignore[call-overload]
+                writer.write(memoryview(block).cast(pcm.item))
                 n_bytes += len(block)
                 self._on_progress(n_bytes / pcm.block_bytes / pcm.sample_rate)
         return n_bytes // pcm.block_bytes
@@ -181,11 +178,11 @@ class _Job:
         left = self._reader(stack, 0, plan)
         if plan.format == "opus" and plan.sample_rate is None:
             fitting = [rate for rate in OPUS_RATES if rate >= left.sample_rate]
-            plan = msgspec.structs.replace(plan, sample_rate=min(fitting, default=OPUS_RATES[-1]))
+            plan = replace(plan, sample_rate=min(fitting, default=OPUS_RATES[-1]))
         pcm = prepared(left, plan)
         if len(self._inputs) == 1:
             return pcm
-        plan = msgspec.structs.replace(plan, sample_rate=pcm.sample_rate)
+        plan = replace(plan, sample_rate=pcm.sample_rate)
         return beside(pcm, prepared(self._reader(stack, 1, plan), plan), self._offset_s)
 
     def _reader(self, stack: ExitStack, number: int, plan: Plan) -> AudioReader:

@@ -5,7 +5,7 @@ Each step takes Pcm and gives Pcm. Only the two ends know of files, and a block 
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,8 @@ from trunkline.resample import Resampler
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from trunkline.wav import WavReader
+
 __all__ = ["Levels", "Pcm", "beside", "dithered", "measured", "prepared", "scaled", "within"]
 
 #: Samples of all channels in a block: enough to cost nothing, few enough for a core's cache.
@@ -30,18 +32,25 @@ S16_ENCODINGS: Final = ("pcm8", "pcms8", "pcmu8", "pcm16", "ulaw", "alaw", "opus
 class Pcm(msgspec.Struct, frozen=True):
     """Samples on their way: the rate in Hz, the channels, s16 or float32, and the blocks, which come once.
 
-    numpy is imported for float32 and for other channels only: most conversions start without it.
+    Or `encoded`: codes of G.711 that nothing is done to, which go to the result as they are. numpy is
+    imported for float32 and for other channels only: most conversions start without it.
     """
 
     sample_rate: int
     channels: int
     is_float: bool
     blocks: Iterator[bytes]
+    encoded: bool = False
+
+    @property
+    def item(self) -> Literal["B", "h", "f"]:
+        """The format of the blocks' items, as memoryview has it."""
+        return "B" if self.encoded else "f" if self.is_float else "h"
 
     @property
     def block_bytes(self) -> int:
         """Bytes of one sample of every channel."""
-        return self.channels * (4 if self.is_float else 2)
+        return self.channels * (1 if self.encoded else 4 if self.is_float else 2)
 
     def arrays(self) -> "Iterator[NDArray[Any]]":
         """Give the blocks as arrays, a row per sample."""
@@ -54,20 +63,41 @@ class Pcm(msgspec.Struct, frozen=True):
 
 def prepared(reader: AudioReader, plan: Plan) -> Pcm:
     """Do all that a plan wants which needs no look ahead: trim by time, remix, resample."""
-    is_float = (
+    is_encoded = _is_copied(reader, plan)
+    is_float = not is_encoded and _needs_float(reader, plan)
+    read = reader.read_float if is_float else reader.read
+    if is_encoded:
+        read = cast("WavReader", reader).read_encoded  # which audio without a header has, too
+    n_samples = max(1, BLOCK_ITEMS // reader.channels)
+    blocks = iter(lambda: read(n_samples), b"")
+    pcm = Pcm(reader.sample_rate, reader.channels, is_float, blocks, encoded=is_encoded)
+    if plan.begin_s or plan.end_s is not None:
+        end = math.inf if plan.end_s is None else round(plan.end_s * pcm.sample_rate)
+        pcm = within(pcm, round(plan.begin_s * pcm.sample_rate), end)
+    return resampled(remixed(pcm, plan), plan.sample_rate or pcm.sample_rate, plan.quality)
+
+
+def _is_copied(reader: AudioReader, plan: Plan) -> bool:
+    """Whether codes of G.711 stay what they are: decoded and encoded again, -0 would become 0."""
+    return (
+        reader.encoding == plan.encoding
+        and reader.encoding in ("ulaw", "alaw")
+        and plan.sample_rate in (None, reader.sample_rate)
+        and plan.channels in (None, reader.channels)
+        and (plan.pick is None or reader.channels == 1)
+        and not (plan.mix or plan.needs_two_passes)
+    )
+
+
+def _needs_float(reader: AudioReader, plan: Plan) -> bool:
+    """Whether s16 would lose something on the way."""
+    return (
         plan.normalize_db is not None
         or plan.mix
         or plan.dither
         or plan.encoding == "float32"
         or reader.encoding not in S16_ENCODINGS
     )
-    read = reader.read_float if is_float else reader.read
-    n_samples = max(1, BLOCK_ITEMS // reader.channels)
-    pcm = Pcm(reader.sample_rate, reader.channels, is_float, iter(lambda: read(n_samples), b""))
-    if plan.begin_s or plan.end_s is not None:
-        end = math.inf if plan.end_s is None else round(plan.end_s * pcm.sample_rate)
-        pcm = within(pcm, round(plan.begin_s * pcm.sample_rate), end)
-    return resampled(remixed(pcm, plan), plan.sample_rate or pcm.sample_rate, plan.quality)
 
 
 def within(pcm: Pcm, begin: int, end: float) -> Pcm:

@@ -7,6 +7,7 @@ import msgspec
 
 from trunkline.errors import FormatError
 from trunkline.formats import CHANNELS_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
+from trunkline.wav.framing import ByteOrder
 from trunkline.wav.header import WavFormat
 
 __all__ = ["ENDINGS", "FORMATS", "Plan", "parse_raw", "parse_trim"]
@@ -117,17 +118,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def parse_raw(text: str) -> WavFormat:
-    """Read ENCODING[:RATE[:CHANNELS]], of audio without a header; FormatError for what is not that.
+    """Read ENCODING[be][:RATE[:CHANNELS]], of audio without a header; FormatError for what is not that.
+
+    `be` says that it is big-endian, as L16 of RTP is.
 
     >>> parse_raw("ulaw:8000:1")
     WavFormat(encoding='ulaw', sample_rate=8000, channels=1)
+    >>> parse_raw("pcm16be:16000").byte_order
+    'big'
     """
     encoding, *numbers = text.split(":")
     if len(numbers) > 2 or not all(number.isascii() and number.isdigit() for number in numbers):
-        raise FormatError(f"raw {text[:64]!r}: the form is ENCODING[:RATE[:CHANNELS]], such as ulaw:8000:1")
+        raise FormatError(f"raw {text[:64]!r}: the form is ENCODING[be][:RATE[:CHANNELS]], such as ulaw:8000")
     rate, channels = [int(number[:10]) for number in numbers] + [8000, 1][len(numbers) :]
     _check_range("raw sample rate", rate, SAMPLE_RATE_MIN, SAMPLE_RATE_MAX, "Hz")
-    return WavFormat(encoding, rate, channels)
+    byte_order: ByteOrder = "big" if encoding.endswith("be") else "little"
+    return WavFormat(encoding.removesuffix("be"), rate, channels, byte_order)
 
 
 def parse_trim(text: str) -> dict[str, float]:

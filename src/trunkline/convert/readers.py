@@ -44,6 +44,7 @@ class _RawReader:
             self._file, self._owns_file = source, False
         self._block_bytes = format.block_bytes
         self._on_damage = on_damage
+        self._byte_order = format.byte_order
         self.encoding = format.encoding
         self.sample_rate = format.sample_rate
         self.channels = format.channels
@@ -54,16 +55,16 @@ class _RawReader:
             self._file.seek(at)
 
     def read(self, n_samples: int = -1) -> bytes:
-        return decode_s16(self.encoding, self._read_blocks(n_samples))
+        return decode_s16(self.encoding, self.read_encoded(n_samples), self._byte_order)
 
     def read_float(self, n_samples: int = -1) -> bytes:
-        return decode_f32(self.encoding, self._read_blocks(n_samples))
+        return decode_f32(self.encoding, self.read_encoded(n_samples), self._byte_order)
 
     def close(self) -> None:
         if self._owns_file:
             self._file.close()
 
-    def _read_blocks(self, n_samples: int) -> bytes:
+    def read_encoded(self, n_samples: int = -1) -> bytes:
         wanted = n_samples * self._block_bytes
         data = self._file.read(wanted if n_samples >= 0 else -1)
         while 0 < len(data) < wanted and (more := self._file.read(wanted - len(data))):  # a pipe that is slow

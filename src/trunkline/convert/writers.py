@@ -1,7 +1,7 @@
 """What convert writes: WAV, raw, Opus, FLAC."""
 
 import struct
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from trunkline.audio_files import CallbackFile
 from trunkline.convert.pipeline import Pcm
@@ -11,6 +11,9 @@ from trunkline.extras import needs_extra
 from trunkline.wav import WavWriter
 from trunkline.wav.samples import encode, pcm_view
 
+if TYPE_CHECKING:
+    from trunkline.buffers import Buffer
+
 __all__ = ["Writer", "open_writer"]
 
 
@@ -18,7 +21,7 @@ class Writer(Protocol):
     """What every writer takes."""
 
     def write(self, pcm: "memoryview[Any]") -> None:
-        """Append items of format h or f."""
+        """Append items of format h or f; of format B where they are encoded already."""
 
     def close(self) -> None:
         """Finish the file, which stays open."""
@@ -27,7 +30,8 @@ class Writer(Protocol):
 def open_writer(file: BinaryIO, plan: Plan, pcm: Pcm) -> Writer:
     """Begin a recording of the plan's format; FormatError when that has no such rate or channels."""
     if plan.format == "wav":
-        return WavWriter(file, sample_rate=pcm.sample_rate, channels=pcm.channels, encoding=plan.encoding)
+        wav_writer = _EncodedWavWriter if pcm.encoded else WavWriter
+        return wav_writer(file, sample_rate=pcm.sample_rate, channels=pcm.channels, encoding=plan.encoding)
     if plan.format == "opus":
         from trunkline.opus import OpusWriter
 
@@ -37,13 +41,19 @@ def open_writer(file: BinaryIO, plan: Plan, pcm: Pcm) -> Writer:
     return _RawWriter(file, plan.encoding)
 
 
+class _EncodedWavWriter(WavWriter):
+    def write(self, pcm: "Buffer") -> None:
+        self.write_encoded(pcm)
+
+
 class _RawWriter:
     def __init__(self, file: BinaryIO, encoding: str) -> None:
         self._file = file
         self._encoding = encoding
 
     def write(self, pcm: "memoryview[Any]") -> None:
-        data = memoryview(encode(self._encoding, pcm_view(pcm))).cast("B")
+        encoded = pcm if pcm.format == "B" else encode(self._encoding, pcm_view(pcm))
+        data = memoryview(encoded).cast("B")
         while len(data):
             data = data[self._file.write(data) :]
 
