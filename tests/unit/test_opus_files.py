@@ -116,3 +116,22 @@ def test_what_opus_does_not_take_is_refused_before_there_is_a_file(
 def test_a_full_disk_is_one_error() -> None:
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left"):
         opus.OpusWriter(full, sample_rate=8000)
+
+
+def test_a_page_that_is_lost_is_concealed_in_its_place() -> None:
+    file = written(speech_like(4.123), 8000)
+    pages = [b"OggS" + page for page in file.split(b"OggS")[1:]]
+    assert len(pages) >= 6
+    with opus.OpusReader(io.BytesIO(file)) as reader:
+        whole = np.frombuffer(reader.read(), np.int16)
+    for lost in range(3, len(pages)):
+        damage: list[str] = []
+        remaining = io.BytesIO(b"".join(page for k, page in enumerate(pages) if k != lost))
+        with opus.OpusReader(remaining, on_damage=damage.append) as reader:
+            heard = np.frombuffer(reader.read(), np.int16)
+        if lost < len(pages) - 1:
+            assert (len(heard), damage) == (len(whole), [])
+            assert lost > 3 or snr_db(whole[-8000:], heard[-8000:]) > 20
+        else:
+            assert len(heard) < len(whole)
+            assert damage == ["cut short: no page says that the stream ends"]

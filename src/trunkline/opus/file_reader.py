@@ -20,8 +20,8 @@ class OpusReader(Exclusive):
 
     `file` is what OggReader takes. `sample_rate`: 8, 12, 16, 24 or 48 kHz; by default what was encoded, when
     it is one of these, else 48 kHz. What is missing is recovered from the packet behind it, or concealed, up
-    to 10 s at a time; `on_damage` is called at the end, with a sentence, if anything was damaged. FormatError
-    for what is no Ogg Opus file, LibraryMissingError without libopus.
+    to 10 s at a time; `on_damage` is called at the end, with a sentence each, if anything was damaged or the
+    end is missing. FormatError for what is no Ogg Opus file, LibraryMissingError without libopus.
 
     >>> import io
     >>> from trunkline import opus
@@ -127,10 +127,14 @@ class OpusReader(Exclusive):
         """At the end of the file, once."""
         on_damage, self._on_damage = self._on_damage, None
         packets = self._packets
-        if on_damage is not None and (packets.damaged or packets.skipped_bytes):
+        if on_damage is None:
+            return
+        if packets.damaged or packets.skipped_bytes:
             on_damage(
-                f"{packets.damaged} damaged packets, {packets.skipped_bytes} bytes that are no Ogg page"
+                f"{packets.damaged} damaged packets, {packets.skipped_bytes} bytes that are no whole Ogg page"
             )
+        if not packets.finished:
+            on_damage("cut short: no page says that the stream ends")
 
     def _decode(self, packet: OggPacket, item: str) -> None:
         """Append what a packet, and the gap before it, give to hear."""
@@ -140,10 +144,13 @@ class OpusReader(Exclusive):
             self._decoder.gain_db = self._packets.gain_db
             self._to_skip = self._packets.pre_skip
         gap = min(packet.lost_samples, GAP_MAX) // self._clock_samples
+        more = -gap % (self.sample_rate // 400)  # a decoder fills gaps of whole 2.5 ms
+        gap += more
         block_bytes = self._item_bytes * self.channels
         pcm = bytearray(gap * block_bytes)
         with memoryview(pcm) as view, view.cast("f" if item == "f" else "h") as out:
             self._decoder.recover_into(packet.packet, out, gap)
+        del pcm[: more * block_bytes]
         heard = self._decoder.decode(packet.packet, sample_format="f32" if item == "f" else "s16")
         trimmed = packet.trimmed_samples // self._clock_samples
         pcm += heard[: len(heard) - trimmed * block_bytes]

@@ -58,8 +58,9 @@ class OggReader(Exclusive):
 
     What is damaged is passed over, as is a later stream of other channels: `skipped_bytes` counts what
     belongs to no page with a right checksum, or to one that was just there; `damaged`, the packets that were
-    not whole or are none. Positions go by the pages' own and never back, so they and `lost_samples` tell what
-    is missing. Missing tags are empty.
+    not whole or are none; `finished` says whether the last page so far is marked as the stream's last, as it
+    is not where a file was cut short. Positions go by the pages' own and never back, so they and
+    `lost_samples` tell what is missing. Missing tags are empty.
 
     >>> import io
     >>> from trunkline import opus
@@ -88,6 +89,7 @@ class OggReader(Exclusive):
         self.link = -1
         self.skipped_bytes = 0
         self.damaged = 0
+        self.finished = False
         # Of the file.
         self._buffer, self._at = bytearray(), 0
         self._read_bytes = 0
@@ -247,6 +249,7 @@ class OggReader(Exclusive):
 
     def _take(self, page: Page) -> None:
         """Make the packets of a page ready, with their positions, which the page's end tells."""
+        self.finished = bool(page.flags & ENDS)
         packets = []
         for packet in self._packets(page):
             if self._tags_due:
