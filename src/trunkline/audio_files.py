@@ -1,16 +1,18 @@
 """Audio files of any format, read alike: WAV and Opus natively, the rest by soundfile."""
 
+import errno
 import io
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, Protocol
 
-from trunkline.errors import FormatError
+from trunkline.errors import FormatError, PayloadError
 from trunkline.extras import needs_extra
 from trunkline.wav import WavReader
 
-__all__ = ["AudioReader", "CallbackFile", "open_audio", "sniff"]
+__all__ = ["AudioReader", "CallbackFile", "check_regular", "open_audio", "sniff"]
 
 HEAD_BYTES: Final = 64
 _PIECE_SAMPLES: Final = 1 << 15
@@ -48,7 +50,7 @@ class AudioReader(Protocol):
 
 
 def sniff(head: bytes) -> str:
-    """Name the format of a file by its first 64 bytes: wav, opus, flac, ogg, mp3, aiff, capture or "".
+    """Name the format of a file by its first 64 bytes, such as wav, opus, flac, mp3, capture; or "".
 
     >>> sniff(b"RIFF\\x00\\x00\\x00\\x00WAVE")
     'wav'
@@ -61,11 +63,24 @@ def sniff(head: bytes) -> str:
         return "flac"
     if head.startswith(b"FORM"):
         return "aiff"
+    if head.startswith(b".snd"):
+        return "au"
+    if head.startswith(b"caff"):
+        return "caf"
     if head.startswith(b"ID3") or (head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0):
         return "mp3"
     if head.startswith(b'{"format":"trunkline-capture"'):
         return "capture"
     return ""
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse a directory, a device and a pipe, which would be waited for, or never end."""
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        raise FormatError(f"{os.fspath(path)}: no regular file: copy what it gives into one")
 
 
 def read_head(file: BinaryIO) -> bytes:
@@ -172,7 +187,7 @@ class CallbackFile:
 
 
 class _SoundFile:
-    """A file that soundfile reads."""
+    """A file that soundfile reads; PayloadError where it is broken."""
 
     def __init__(
         self,
@@ -238,7 +253,7 @@ class _SoundFile:
         claimed = "" if self.n_samples is None else f" of {self.n_samples:,}"
         sentence = f"{what} after about {self._n_read:,}{claimed} samples"
         if self._on_damage is None:
-            raise FormatError(sentence)
+            raise PayloadError(sentence)
         self._on_damage(sentence)
 
     def _check_callbacks(self) -> None:

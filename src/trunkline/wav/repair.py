@@ -22,12 +22,13 @@ class RepairReport(msgspec.Struct, frozen=True):
     recovered_samples: int  # per channel, that the header did not count before
 
 
-def repair(path: str | os.PathLike[str]) -> RepairReport:
+def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairReport:
     """Correct the sizes in the header of a WAV file to the bytes that exist.
 
     A recording of ours that was not closed gets back every whole sample in the file; so does any file
     whose data size was never set, or claims more than there is. Only the header is written, in place,
     and only if something is wrong in it, so a second call changes nothing. Samples are never touched.
+    With `dry_run` nothing is written: the report says what would be.
 
     Raises FormatError when it is no WAV file, or too long for RIFF without room for an RF64 header;
     OSError when the file cannot be read or written.
@@ -54,7 +55,7 @@ def repair(path: str | os.PathLike[str]) -> RepairReport:
     changes = {field.name: (field.value, value) for field, value in sizes.items() if value != field.value}
     if layout.recording:
         changes["open mark"] = (1, 0)
-    if changes:
+    if changes and not dry_run:
         _write(path, layout, sizes)
     n_samples, n_counted = (
         n // layout.format.block_bytes for n in (data_bytes, min(claimed or 0, data_bytes))
