@@ -21,7 +21,10 @@ class _OneLineError(click.ClickException):
 
 
 #: The commands, each in the module of its name, which is imported when it is called.
-COMMANDS = ("receive", "send", "replay", "switch", "swml", "convert", "demo")
+COMMANDS = (
+    *("receive", "send", "replay", "switch", "swml", "convert"),
+    *("info", "verify", "repair", "plot", "diff", "demo"),
+)
 
 
 class _Group(click.Group):

@@ -8,11 +8,12 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
+import msgspec
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["describe", "open_console", "printable"]
+__all__ = ["describe", "describe_of", "json_line", "open_console", "printable", "unicode_text"]
 
 
 def printable(text: str) -> str:
@@ -25,6 +26,23 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
+
+
+def describe_of(name: str, error: Exception) -> str:
+    """Say what went wrong with a file, beginning with its name."""
+    said = describe(error)
+    return said if said.startswith(f"{name}:") else f"{name}: {said}"
+
+
+def unicode_text(value: object) -> str:
+    """Write what JSON takes: a path may hold bytes that are no UTF-8."""
+    return str(value).encode(errors="replace").decode()
+
+
+def json_line(name: str, content: msgspec.Struct | dict[str, str]) -> str:
+    """Write what is told of a file; what is not finite is null."""
+    fields = content if isinstance(content, dict) else msgspec.to_builtins(content)
+    return msgspec.json.encode({"file": unicode_text(name), **fields}).decode()
 
 
 def open_console() -> "Console":

@@ -4,15 +4,17 @@ import logging
 import math
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from trunkline.cli.output import describe
-from trunkline.net import CallRecording
+from trunkline.cli.output import describe, unicode_text
 from trunkline.timeline import TrackStats
 
-__all__ = ["JITTER_MS", "append_stats", "lost_percent", "summary", "two_digits"]
+if TYPE_CHECKING:
+    from trunkline.net import CallRecording
+
+__all__ = ["JITTER_MS", "append_stats", "counted", "lost_percent", "summary", "two_digits"]
 
 QUIET_DBFS: Final = -60.0  # nobody speaks as softly as that into a telephone
 JITTER_MS: Final = 10.0  # half a packet of 20 ms
@@ -36,17 +38,18 @@ def summary(stats: TrackStats) -> str:
         (stats.duplicates, f"{stats.duplicates:,} twice"),
         (stats.discarded, f"{stats.discarded:,} discarded"),
         (stats.concealed_ms, f"{stats.concealed_ms:,.0f} ms concealed"),
-        (stats.discontinuities, _count(stats.discontinuities, "gap")),
-        (stats.resyncs, _count(stats.resyncs, "resync")),
+        (stats.discontinuities, counted(stats.discontinuities, "gap")),
+        (stats.resyncs, counted(stats.resyncs, "resync")),
         (stats.jitter_ms >= JITTER_MS, f"jitter {stats.jitter_ms:.0f} ms"),
         (abs(stats.drift_ppm) >= DRIFT_PPM, f"drift {stats.drift_ppm:+.0f} ppm"),
-        (stats.clipped_samples, _count(stats.clipped_samples, "sample") + " clipped"),
+        (stats.clipped_samples, counted(stats.clipped_samples, "sample") + " clipped"),
         (stats.media_ms and stats.level_dbfs < QUIET_DBFS, _quiet(stats.level_dbfs)),
     )
-    return ", ".join((_count(stats.packets, "packet"), *(remark for worth, remark in remarks if worth)))
+    return ", ".join((counted(stats.packets, "packet"), *(remark for worth, remark in remarks if worth)))
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Write a number of things."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
@@ -59,17 +62,12 @@ def two_digits(number: float) -> str:
     return f"{number:.1f}" if 0 < number < 9.95 else f"{number:,.0f}"
 
 
-def _text(value: object) -> str:
-    """Write what JSON takes: a path may hold bytes that are no UTF-8."""
-    return str(value).encode(errors="replace").decode()
-
-
-def append_stats(path: Path, recording: CallRecording) -> None:
+def append_stats(path: Path, recording: "CallRecording") -> None:
     """Add a line of JSON for a recording that has ended; log it when that fails."""
     call, start = recording.call, recording.call.start
     line = msgspec.json.encode(
         {
-            "recordings": [_text(path) for path in recording.paths],
+            "recordings": [unicode_text(path) for path in recording.paths],
             "ended": datetime.now(UTC),
             "call_id": start.call_id,
             "stream_id": start.stream_id,
@@ -77,8 +75,8 @@ def append_stats(path: Path, recording: CallRecording) -> None:
             "codec": start.media_format.codec,
             "sample_rate": start.media_format.sample_rate,
             "duration_ms": recording.duration_ms,
-            "error": _text(describe(recording.error)) if recording.error else None,
-            "cut_short": _text(call.error) if call.error else None,
+            "error": unicode_text(describe(recording.error)) if recording.error else None,
+            "cut_short": unicode_text(call.error) if call.error else None,
             "tracks": call.stats,
         }
     )

@@ -13,7 +13,7 @@ from trunkline.convert.plan import ENDINGS, Plan, parse_raw
 from trunkline.convert.remote import expand_remote, is_remote
 from trunkline.errors import FormatError
 
-__all__ = ["Item", "items_of", "manifest_items"]
+__all__ = ["Item", "expanded", "items_of", "manifest_items"]
 
 #: What is taken out of a directory.
 AUDIO_ENDINGS: Final = (
@@ -57,7 +57,7 @@ def items_of(inputs: Iterable[str], out: str, plan: Plan) -> list[Item]:
     a directory without audio, and for an `out` that can be no directory and has to be.
     """
     inputs = list(inputs)
-    found = [pair for given in inputs for pair in _expanded(given, out)]
+    found = [pair for given in inputs for pair in expanded(given, out)]
     by_name = len(inputs) == 1 and found[0][0] == inputs[0]
     if by_name and not (out.endswith("/") or (not is_remote(out) and os.path.isdir(out))):
         return [Item(source=inputs[0], target=out, plan=plan)]
@@ -84,10 +84,10 @@ def _target_in(directory: str, name: str, plan: Plan) -> str:
     return f"{directory.rstrip('/')}/{os.path.splitext(path)[0]}.{plan.format or 'wav'}"
 
 
-def _expanded(given: str, out: str) -> Iterator[tuple[str, str]]:
+def expanded(given: str, out: str = "-") -> Iterator[tuple[str, str]]:
     """Give the files that an input stands for, each with the name that it has in a directory of results.
 
-    What is in the directory `out` is left out when that is below a directory that is given.
+    What is in the directory `out` is left out when that is below a directory that is given; "-" is none.
     """
     if given == "-":
         yield given, "stdin"
