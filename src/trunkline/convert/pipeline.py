@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Levels", "Pcm", "beside", "dithered", "measured", "prepared", "scaled", "within"]
 
 #: Samples of all channels in a block: enough to cost nothing, few enough for a core's cache.
-BLOCK_ITEMS: Final = 32_768
+BLOCK_ITEMS: Final = 65_536
 #: Encodings of which s16 says everything.
 S16_ENCODINGS: Final = ("pcm8", "pcms8", "pcmu8", "pcm16", "ulaw", "alaw", "opus")
 
