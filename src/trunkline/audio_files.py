@@ -213,6 +213,7 @@ class _SoundFile:
         self.channels: int = self._file.channels
         self.encoding: str = self._file.subtype.lower().replace("_", "")
         self.n_samples: int | None = self._file.frames if self._file.frames < _UNKNOWN else None
+        self.tags = {name.upper(): text for name, text in self._file.copy_metadata().items()}
         self._n_read = 0
 
     def read(self, n_samples: int = -1) -> bytes:

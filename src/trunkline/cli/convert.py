@@ -39,7 +39,10 @@ __all__ = ["convert"]
 @click.option("--split", is_flag=True, help="Give each channel a file: NAME.1.wav and so on.")
 @click.option("--stereo", nargs=2, metavar="LEFT RIGHT", help="Put two mono recordings beside each other.")
 @click.option(
-    "--offset", type=float, default=0.0, metavar="S", help="How much later RIGHT begins; may be negative."
+    "--offset",
+    type=float,
+    metavar="S",
+    help="How much later RIGHT begins; may be negative.  [default: by their bext, else 0]",
 )
 @click.option("--trim", metavar="BEGIN:END|silence[:DB]", help="Seconds; or the silence at both ends.")
 @click.option(
@@ -147,7 +150,7 @@ def _items(inputs: tuple[str, ...], out: str, options: dict[str, Any]) -> "Calla
     plan, stereo, manifest = _plan(options), options["stereo"], options["manifest"]
     if sum(map(bool, (inputs, stereo, manifest))) != 1:
         raise FormatError("of INPUT..., --stereo LEFT RIGHT and --manifest FILE, takes one")
-    if options["offset"] and not stereo:
+    if options["offset"] is not None and not stereo:
         raise FormatError("--offset is of --stereo")
     if manifest:
         return lambda: manifest_items(manifest, out, plan)

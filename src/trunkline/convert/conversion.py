@@ -44,7 +44,7 @@ def convert(
     plan: Plan = PLAN,
     *,
     right: Source | None = None,
-    offset_s: float = 0.0,
+    offset_s: float | None = None,
     strict: bool = False,
     on_progress: Callable[[float], None] = lambda duration_s: None,
 ) -> Converted:
@@ -52,9 +52,10 @@ def convert(
 
     `source`: a path, a URL that fsspec knows, "-" for standard input, or a binary file, which may be a pipe
     unless the plan has to look at the whole of it first. `target`: a path, a URL, or "-" for standard output;
-    it appears when it is whole, and never when something fails. `right` is put beside a mono source,
-    `offset_s` after it, as the other channel. `strict`: what is missing in the input is an error.
-    `on_progress` is told how many seconds are written; what it raises ends the conversion.
+    it appears when it is whole, and never when something fails. `right` is put beside a mono source, as the
+    other channel, `offset_s` after it: by default as the bext of both tell when they began, else with it.
+    `strict`: what is missing in the input is an error. `on_progress` is told how many seconds are written;
+    what it raises ends the conversion.
 
     FormatError for what cannot be read or written so, with the cure, OSError for what the system refuses.
 
@@ -106,7 +107,7 @@ class _Job:
     def __init__(
         self,
         inputs: list[Source],
-        offset_s: float = 0.0,
+        offset_s: float | None = None,
         strict: bool = False,
         on_progress: Callable[[float], None] = lambda duration_s: None,
     ) -> None:

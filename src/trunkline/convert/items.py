@@ -9,6 +9,7 @@ from typing import Any, Final, Self, TextIO
 
 import msgspec
 
+from trunkline.convert.pipeline import OFFSET_S_MAX
 from trunkline.convert.plan import ENDINGS, Plan, parse_raw
 from trunkline.convert.remote import expand_remote, is_remote
 from trunkline.errors import FormatError
@@ -20,7 +21,6 @@ AUDIO_ENDINGS: Final = (
     *(".aif", ".aiff", ".au", ".caf", ".flac", ".jsonl", ".mp3", ".ogg", ".opus"),
     *(".rf64", ".w64", ".wav", ".wave"),
 )
-OFFSET_MAX_S: Final = 86_400  # a day of silence
 LINE_CHARS_MAX: Final = 1 << 16  # of a manifest
 _OWN_FIELDS: Final = ("source", "target", "right", "offset_s")
 
@@ -35,12 +35,12 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str
     plan: Plan
     right: str | None = None
-    offset_s: float = 0.0
+    offset_s: float | None = None
     error: str | None = None
 
     def __post_init__(self) -> None:
-        if not abs(self.offset_s) <= OFFSET_MAX_S:
-            raise FormatError(f"offset of {self.offset_s} s: takes up to {OFFSET_MAX_S:,} either way")
+        if self.offset_s is not None and not abs(self.offset_s) <= OFFSET_S_MAX:
+            raise FormatError(f"offset of {self.offset_s} s: takes up to {OFFSET_S_MAX:,} either way")
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -11,20 +11,23 @@ import msgspec
 from msgspec.structs import replace
 
 from trunkline.audio_files import AudioReader
+from trunkline.convert.metadata import carried, metadata_of, start_of
 from trunkline.convert.plan import Plan
 from trunkline.errors import FormatError
 from trunkline.formats import CHANNELS_MAX
 from trunkline.resample import Resampler
+from trunkline.wav import Metadata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trunkline.wav import WavReader
 
-__all__ = ["Levels", "Pcm", "beside", "dithered", "measured", "prepared", "scaled", "within"]
+__all__ = ["OFFSET_S_MAX", "Levels", "Pcm", "beside", "dithered", "measured", "prepared", "scaled", "within"]
 
 #: Samples of all channels in a block: enough to cost nothing, few enough for a core's cache.
 BLOCK_ITEMS: Final = 65_536
+OFFSET_S_MAX: Final = 24 * 3600  # of two recordings: what is between them becomes silence
 #: Encodings of which s16 says everything.
 S16_ENCODINGS: Final = ("pcm8", "pcms8", "pcmu8", "pcm16", "ulaw", "alaw", "opus")
 
@@ -41,6 +44,7 @@ class Pcm(msgspec.Struct, frozen=True):
     is_float: bool
     blocks: Iterator[bytes]
     encoded: bool = False
+    metadata: Metadata = Metadata()
 
     @property
     def item(self) -> Literal["B", "h", "f"]:
@@ -70,7 +74,7 @@ def prepared(reader: AudioReader, plan: Plan) -> Pcm:
         read = cast("WavReader", reader).read_encoded  # which audio without a header has, too
     n_samples = max(1, BLOCK_ITEMS // reader.channels)
     blocks = iter(lambda: read(n_samples), b"")
-    pcm = Pcm(reader.sample_rate, reader.channels, is_float, blocks, encoded=is_encoded)
+    pcm = Pcm(reader.sample_rate, reader.channels, is_float, blocks, is_encoded, metadata_of(reader))
     if plan.begin_s or plan.end_s is not None:
         end = math.inf if plan.end_s is None else round(plan.end_s * pcm.sample_rate)
         pcm = within(pcm, round(plan.begin_s * pcm.sample_rate), end)
@@ -114,7 +118,8 @@ def within(pcm: Pcm, begin: int, end: float) -> Pcm:
             if at >= end:
                 return
 
-    return replace(pcm, blocks=blocks())
+    metadata = carried(pcm.metadata, pcm.sample_rate, pcm.sample_rate, begin / pcm.sample_rate)
+    return replace(pcm, blocks=blocks(), metadata=metadata)
 
 
 def remixed(pcm: Pcm, plan: Plan) -> Pcm:
@@ -166,7 +171,8 @@ def resampled(pcm: Pcm, sample_rate: int, quality: str) -> Pcm:
         n_left = _rounded(n_in * sample_rate, pcm.sample_rate) - n_out
         yield resampler.flush()[lead_in:][: n_left * pcm.block_bytes]
 
-    return Pcm(sample_rate, pcm.channels, pcm.is_float, blocks())
+    metadata = carried(pcm.metadata, pcm.sample_rate, sample_rate, 0.0)
+    return replace(pcm, sample_rate=sample_rate, blocks=blocks(), metadata=metadata)
 
 
 def _rounded(dividend: int, divisor: int) -> int:
@@ -175,11 +181,17 @@ def _rounded(dividend: int, divisor: int) -> int:
     return whole + (2 * rest > divisor or (2 * rest == divisor and whole % 2))
 
 
-def beside(left: Pcm, right: Pcm, offset_s: float) -> Pcm:
+def beside(left: Pcm, right: Pcm, offset_s: float | None) -> Pcm:
     """Put two mono recordings of one rate into one, the right one beginning `offset_s` after the left one.
 
-    Silence is where one of them has nothing.
+    None goes by when their bext say that they began, and is 0 where they do not. Silence is where one of
+    them has nothing.
     """
+    if offset_s is None:
+        began, other = (start_of(side.metadata, side.sample_rate) for side in (left, right))
+        offset_s = 0.0 if began is None or other is None else other - began
+    if not abs(offset_s) <= OFFSET_S_MAX:
+        raise FormatError(f"one begins {offset_s:,.0f} s after the other: takes up to {OFFSET_S_MAX:,}")
     if left.channels != 1 or right.channels != 1:
         raise FormatError(f"{left.channels} and {right.channels} channels: two of one channel go into one")
     item_bytes = 4 if left.is_float or right.is_float else 2
@@ -198,7 +210,8 @@ def beside(left: Pcm, right: Pcm, offset_s: float) -> Pcm:
             padded = [np.frombuffer(column.ljust(n_bytes, b"\0"), dtype) for column in columns]
             yield np.stack(padded, axis=1).tobytes()
 
-    return Pcm(left.sample_rate, 2, item_bytes == 4, blocks())
+    metadata = carried(left.metadata, left.sample_rate, left.sample_rate, -delays[0])
+    return Pcm(left.sample_rate, 2, item_bytes == 4, blocks(), metadata=metadata)
 
 
 class _Side:

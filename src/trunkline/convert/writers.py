@@ -4,6 +4,7 @@ import struct
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from trunkline.audio_files import CallbackFile
+from trunkline.convert.metadata import tags_of
 from trunkline.convert.pipeline import Pcm
 from trunkline.convert.plan import Plan
 from trunkline.errors import FormatError
@@ -31,11 +32,23 @@ def open_writer(file: BinaryIO, plan: Plan, pcm: Pcm) -> Writer:
     """Begin a recording of the plan's format; FormatError when that has no such rate or channels."""
     if plan.format == "wav":
         wav_writer = _EncodedWavWriter if pcm.encoded else WavWriter
-        return wav_writer(file, sample_rate=pcm.sample_rate, channels=pcm.channels, encoding=plan.encoding)
+        return wav_writer(
+            file,
+            sample_rate=pcm.sample_rate,
+            channels=pcm.channels,
+            encoding=plan.encoding,
+            metadata=pcm.metadata,
+        )
     if plan.format == "opus":
         from trunkline.opus import OpusWriter
 
-        return OpusWriter(file, sample_rate=pcm.sample_rate, channels=pcm.channels, bitrate=plan.bitrate)
+        return OpusWriter(
+            file,
+            sample_rate=pcm.sample_rate,
+            channels=pcm.channels,
+            bitrate=plan.bitrate,
+            tags=tags_of(pcm.metadata),
+        )
     if plan.format == "flac":
         return _FlacWriter(file, pcm)
     return _RawWriter(file, plan.encoding)
@@ -74,6 +87,8 @@ class _FlacWriter:
             self._file: Any = soundfile.SoundFile(
                 self._callbacks, "w", pcm.sample_rate, pcm.channels, "PCM_16", format="FLAC"
             )
+            for name, text in tags_of(pcm.metadata).items():
+                setattr(self._file, name.lower(), text)
         except self._error as error:
             self._callbacks.check()
             raise FormatError(f"FLAC of {pcm.channels} channels at {pcm.sample_rate} Hz: {error}") from error
