@@ -17,7 +17,7 @@ from tests.convert.recordings import noise, wav_bytes
 from tests.reference import wav as reference
 from trunkline.convert import Plan, convert, convert_bytes
 from trunkline.convert.plan import parse_raw
-from trunkline.errors import TrunklineError
+from trunkline.errors import FormatError, TrunklineError
 from trunkline.stream import CaptureWriter, StreamSender
 from trunkline.testing import speech_like
 
@@ -148,5 +148,20 @@ def test_what_a_header_claims_takes_no_memory(kind: str, libopus: object) -> Non
     try:
         assert_converted_or_refused(bytes(data), Plan(sample_rate=16_000))
         assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_rate_of_ghz_takes_no_memory(tmp_path: Path) -> None:
+    fmt = reference.fmt("pcm16", 0xFFFF_FFFF)
+    (tmp_path / "a.wav").write_bytes(reference.riff(fmt, reference.chunk(b"data", bytes(30_000_000))))
+    with pytest.raises(FormatError, match="sample rate"):
+        convert(tmp_path / "a.wav", tmp_path / "b.wav", Plan(sample_rate=8000))
+    with pytest.raises(FormatError, match="FLAC at 4294967295 Hz: takes up to 655350"):
+        convert(tmp_path / "a.wav", tmp_path / "b.flac")
+    tracemalloc.start()
+    try:
+        convert(tmp_path / "a.wav", tmp_path / "b.wav")
+        assert tracemalloc.get_traced_memory()[1] < 12_000_000
     finally:
         tracemalloc.stop()

@@ -144,6 +144,19 @@ def test_nan_and_infinity_stay_out_of_16_bits() -> None:
         assert (s16[2], s16[3]) == (32767, -32768)
 
 
+def test_infinity_is_no_warning() -> None:
+    """Which would be an error here: of sums that are none, of what a gain makes too large."""
+    huge = np.array([np.inf, -np.inf, 3e38, 3e38, np.nan, 1.0, 1e-30, 0.0], "f4")
+    raw = {"encoding": "float32", "sample_rate": 8000, "channels": 2}
+    for plan in ({"mix": True}, {"normalize_db": 0.0}, {"dither": True}, {"sample_rate": 16_000}):
+        for encoding in ("float32", "pcm16"):
+            made = {"raw": raw, "format": "raw", "encoding": encoding, **plan}
+            assert convert_bytes(huge.tobytes(), msgspec.convert(made, Plan))
+    tiny = np.array([1e-30, 1e-30], "f4").tobytes()
+    made = {"raw": raw, "format": "raw", "normalize_db": 0.0, "encoding": "float32"}
+    np.testing.assert_allclose(np.frombuffer(convert_bytes(tiny, msgspec.convert(made, Plan)), "f4"), 1)
+
+
 def test_dither_is_triangular_and_repeats() -> None:
     made, _ = through(np.full((200_000, 1), 100, np.int16), 8000, Plan(dither=True))
     steps, counts = np.unique(np.rint(made * 32768) - 100, return_counts=True)

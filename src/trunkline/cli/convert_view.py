@@ -51,10 +51,11 @@ class ConvertView:
         self.n_ended += 1
         self.n_failed += outcome.status == "failed"
         self.n_skipped += outcome.status == "skipped"
+        source = "standard input" if outcome.source == "-" else outcome.source
         if outcome.error is not None:
-            self._line(f"error: {outcome.source}: {outcome.error}", "red")
+            self._line(f"error: {source}: {outcome.error}", "red")
         for sentence in outcome.damage:
-            self._line(f"warning: {outcome.source}: {sentence}", "yellow")
+            self._line(f"warning: {source}: {sentence}", "yellow")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self.n_ended)
 

@@ -4,7 +4,7 @@ Each step takes Pcm and gives Pcm. Only the two ends know of files, and a block 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
@@ -133,7 +133,7 @@ def remixed(pcm: Pcm, plan: Plan) -> Pcm:
         column = plan.pick - 1
         return replace(pcm, channels=1, blocks=(array[:, column].tobytes() for array in pcm.arrays()))
     if plan.mix:
-        return replace(pcm, channels=1, blocks=(array.sum(axis=1).tobytes() for array in pcm.arrays()))
+        return _each(replace(pcm, channels=1), pcm, lambda array: array.sum(axis=1))
     if wanted in (None, had):
         return pcm
     if had > 1:
@@ -278,22 +278,34 @@ def measured(pcm: Pcm, silence_db: float | None) -> Levels:
 
 def scaled(pcm: Pcm, gain: float) -> Pcm:
     """Multiply every sample, which is float32."""
-    import numpy as np
-
-    return replace(pcm, blocks=((array * np.float32(gain)).tobytes() for array in pcm.arrays()))
+    return _each(pcm, pcm, lambda array: array * array.dtype.type(gain))
 
 
-def dithered(pcm: Pcm) -> Pcm:
-    """Round float32 to s16 with triangular noise of +-1 step, the same on every run."""
+def _each(made: Pcm, pcm: Pcm, step: "Callable[[NDArray[Any]], NDArray[Any]]") -> Pcm:
+    """Give `made` with the blocks that a step makes of those of `pcm`; infinity and NaN are no surprise."""
 
     def blocks() -> Iterator[bytes]:
         import numpy as np
 
-        noise = np.random.default_rng(0)
         for array in pcm.arrays():
-            pairs = noise.random((*array.shape, 2), np.float32)  # the same however it is cut into blocks
-            steps = array * 32768.0 + pairs[..., 0] - pairs[..., 1]
-            rounded = np.nan_to_num(np.rint(steps), nan=0.0)
-            yield np.clip(rounded, -32768, 32767).astype(np.int16).tobytes()
+            with np.errstate(over="ignore", invalid="ignore"):
+                block = step(array).tobytes()
+            yield block
 
-    return replace(pcm, is_float=False, blocks=blocks())
+    return replace(made, blocks=blocks())
+
+
+def dithered(pcm: Pcm) -> Pcm:
+    """Round float32 to s16 with triangular noise of +-1 step, the same on every run."""
+    import numpy as np
+
+    noise = np.random.default_rng(0)
+
+    def step(array: "NDArray[Any]") -> "NDArray[Any]":
+        pairs = noise.random((*array.shape, 2), np.float32)  # the same however it is cut into blocks
+        steps = array * 32768.0 + pairs[..., 0] - pairs[..., 1]
+        rounded = np.nan_to_num(np.rint(steps), nan=0.0)
+        s16: NDArray[Any] = np.clip(rounded, -32768, 32767).astype(np.int16)
+        return s16
+
+    return _each(replace(pcm, is_float=False), pcm, step)

@@ -1,7 +1,7 @@
 """What convert writes: WAV, raw, Opus, FLAC."""
 
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from trunkline.audio_files import CallbackFile
 from trunkline.convert.metadata import tags_of
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from trunkline.buffers import Buffer
 
 __all__ = ["Writer", "open_writer"]
+
+FLAC_RATE_MAX: Final = 655_350
 
 
 class Writer(Protocol):
@@ -78,6 +80,8 @@ class _FlacWriter:
     def __init__(self, file: BinaryIO, pcm: Pcm) -> None:
         if not file.seekable():
             raise FormatError("FLAC is not written to a pipe: give a file")
+        if pcm.sample_rate > FLAC_RATE_MAX:
+            raise FormatError(f"FLAC at {pcm.sample_rate} Hz: takes up to {FLAC_RATE_MAX}")
         with needs_extra("files"):
             import soundfile
         self._rate, self._channels, self._is_empty = pcm.sample_rate, pcm.channels, True

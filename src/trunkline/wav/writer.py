@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["WavWriter"]
 
 ENCODINGS: Final = ("pcm16", "ulaw", "alaw", "float32")
+PENDING_MAX_BYTES: Final = 4 << 20  # a rate may be of GHz
 _PIECE_BLOCKS: Final = 1 << 16  # of a long write, what is converted at once
 
 
@@ -76,8 +77,8 @@ class WavWriter(Exclusive):
             if self._owns_file:
                 self._file.close()
             raise
-        half_a_second = max(sample_rate // 2, 1)
-        self._pending_max = half_a_second * self._block_bytes if self._seekable else 0
+        half_a_second = max(sample_rate // 2, 1) * self._block_bytes
+        self._pending_max = min(half_a_second, PENDING_MAX_BYTES) if self._seekable else 0
 
     @property
     def sample_rate(self) -> int:
