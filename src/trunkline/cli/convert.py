@@ -24,63 +24,77 @@ __all__ = ["convert"]
 
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
-@click.option("-o", "--out", required=True, metavar="FILE|DIRECTORY", help='"-" for standard output.')
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="FILE|DIRECTORY",
+    help='Where results go; "-" is standard output.',
+)
 @click.option(
     "--format", "format_", type=click.Choice(list(FORMATS)), help="[default: by the name of FILE, or wav]"
 )
 @click.option("--encoding", type=click.Choice(FORMATS["wav"]), help="Of WAV and raw.  [default: pcm16]")
-@click.option("--rate", type=int, metavar="HZ", help="[default: the input's]")
+@click.option("--bitrate", type=int, metavar="BIT/S", help="Of Opus.  [default: 24000 a channel]")
+@click.option("--rate", type=int, metavar="HZ", help="Resample to this rate.")
 @click.option(
-    "--quality", type=click.Choice(QUALITIES), default="voice", show_default=True, help="Of --rate."
+    "--quality",
+    type=click.Choice(QUALITIES),
+    default="voice",
+    show_default=True,
+    help="Of resampling.",
 )
-@click.option("--channels", type=int, metavar="N", help="Make a mono recording one of N channels.")
+@click.option("--channels", type=int, metavar="N", help="Make N equal channels of a mono recording.")
 @click.option("--mix", is_flag=True, help="Add all channels up into one.")
 @click.option("--pick", type=int, metavar="K", help="Take channel K, counted from 1.")
-@click.option("--split", is_flag=True, help="Give each channel a file: NAME.1.wav and so on.")
+@click.option("--split", is_flag=True, help="Give each channel a file: FILE.1.wav, FILE.2.wav.")
 @click.option("--stereo", nargs=2, metavar="LEFT RIGHT", help="Put two mono recordings beside each other.")
 @click.option(
     "--offset",
     type=float,
     metavar="S",
-    help="How much later RIGHT begins; may be negative.  [default: by their bext, else 0]",
+    help="Begin RIGHT so many seconds later; may be negative.  [default: as their bext tell, or 0]",
 )
-@click.option("--trim", metavar="BEGIN:END|silence[:DB]", help="Seconds; or the silence at both ends.")
 @click.option(
-    "--normalize",
-    type=float,
-    is_flag=False,
-    flag_value=-1.0,
-    metavar="[DB]",
-    help="Scale the peak to so many dBFS; -1 if not said.",
+    "--trim", metavar="BEGIN:END", help='Keep these seconds; or "silence[:DB]": cut it at both ends.'
 )
-@click.option("--dither", is_flag=True, help="Add noise of one step before samples are rounded to 16 bits.")
-@click.option("--bitrate", type=int, metavar="BIT/S", help="Of Opus.  [default: 24000 a channel]")
 @click.option(
-    "--raw", metavar="ENCODING[:RATE[:CHANNELS]]", help="The inputs have no header: such as ulaw:8000:1."
+    "--normalize", type=float, metavar="DB", help="Scale the loudest sample to DB dBFS, such as -1."
+)
+@click.option("--dither", is_flag=True, help="Add noise of one step before rounding to 16 bits.")
+@click.option(
+    "--raw",
+    metavar="ENCODING[be][:RATE[:CHANNELS]]",
+    help="What inputs without a header hold, such as ulaw:8000:1.",
 )
 @click.option(
     "--manifest",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Inputs, and options of each, as JSON Lines or CSV.",
+    help="Take inputs, and options of each, from JSON Lines or CSV.",
 )
 @click.option(
-    "-j", "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Conversions at a time."
+    "-j", "--jobs", type=click.IntRange(1, 256), default=1, metavar="N", help="Convert N files at a time."
 )
-@click.option("--resume", is_flag=True, help="Skip what is there already.")
-@click.option("--strict", is_flag=True, help="Stop at the first that fails; damage is a failure, too.")
+@click.option("--resume", is_flag=True, help="Skip results that are there, and newer than their input.")
+@click.option("--strict", is_flag=True, help="Stop at the first failure; damaged input is one.")
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a line of JSON for each input.",
+    help="Write what came of each input, a line of JSON each.",
 )
 def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
-    """Convert recordings: WAV, raw, Opus and captures natively, FLAC, MP3 and the rest by soundfile.
+    """Convert recordings: WAV, raw audio, Opus, captured calls, FLAC, MP3 and more.
 
     INPUT is a file, a directory, a pattern, a URL such as s3://bucket/calls/*.wav, or "-" for standard input.
-    With several, and with a directory, results go to DIRECTORY, under the names of the inputs. A result
-    takes its name when it is whole; an input is never written to.
+    One file becomes FILE; several, and those of a directory, go to DIRECTORY under their names. A result
+    appears when it is whole, and an input is never written to.
+
+    \b
+    trunkline convert call.wav -o call.flac
+    trunkline convert calls -o calls16 --rate 16000 --jobs 4
+    trunkline convert call.ul --raw ulaw:8000:1 -o - | ffmpeg -i - call.mp3
 
     Exit codes: 0 all were converted, 1 some were not (a line each says why), 2 wrong usage, 130 interrupted.
     """

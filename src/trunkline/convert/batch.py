@@ -4,6 +4,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Generator, Iterable, Set
+from contextlib import suppress
 from itertools import islice
 
 import msgspec
@@ -112,7 +113,8 @@ def convert_item(
         if resume and _is_done(item):
             return Outcome(item.source, item.target, "skipped")
         if not is_remote(item.target) and item.target != "-":
-            os.makedirs(os.path.dirname(item.target) or ".", exist_ok=True)
+            with suppress(FileExistsError):  # of a file, which opening a file in it says better
+                os.makedirs(os.path.dirname(item.target) or ".", exist_ok=True)
         made = convert(
             item.source,
             item.target,
