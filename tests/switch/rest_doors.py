@@ -21,9 +21,8 @@ from tests.net.endpoints import Seen
 from trunkline.net import Server
 from trunkline.net.runner import app_runner
 from trunkline.net.tls import client_context, self_signed, server_context
-from trunkline.switch import Call, Journal, Switch
+from trunkline.switch import Call, Journal, Switch, rest_routes
 from trunkline.switch.callbacks import CallbackSender
-from trunkline.switch.rest import rest_routes
 
 PROJECT = "6f1a2c7e-project"
 TOKEN = "canary-PT5d2f0b9c-of-the-project"  # noqa: S105

@@ -257,6 +257,19 @@ def test_calls_that_were_there_before_the_door() -> None:
     run_in_virtual_time(script())
 
 
+def test_a_switch_that_closes_is_dialled() -> None:
+    async def script() -> None:
+        async with plain_doors() as d, d.raw() as client:
+            await d.switch.close()
+            answer = await client.ask("calling.dial", tag="t", devices=[[DEVICE]])
+            assert (answer["code"], answer["message"]) == (
+                "503",
+                "the call cannot be placed: place_call on a switch that is closed",
+            )
+
+    run_in_virtual_time(script())
+
+
 def test_a_dial_in_minutes() -> None:
     async def script() -> None:
         now_s = asyncio.get_running_loop().time

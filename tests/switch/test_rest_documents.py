@@ -394,6 +394,25 @@ def test_numbers_that_are_refused(number: Any, code: str) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("dial", DIALS)
+def test_a_dial_that_cannot_be_carried_out(dial: Dial) -> None:
+    def no_source() -> ToneSource:
+        raise FileNotFoundError("there is no speech.wav")
+
+    async def test() -> None:
+        async with doors(dial_source=no_source) as d:
+            error = (await dial(d, 503, swml=document(d.endpoint.url)))["errors"][0]
+            assert (error["code"], error["message"]) == ("unavailable", "there is no speech.wav")
+        async with doors() as d:
+            await d.switch.close()
+            error = (await dial(d, 503, swml=document(d.endpoint.url)))["errors"][0]
+            assert (error["type"], error["code"]) == ("availability_error", "unavailable")
+            assert "closed" in error["message"]
+            assert not d.switch.calls
+
+    run(test())
+
+
 def test_targets_and_the_source_of_a_dialled_call() -> None:
     made: list[ToneSource] = []
 

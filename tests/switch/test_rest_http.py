@@ -23,7 +23,7 @@ from tests.switch.rest_doors import (
     loopback_tls,
     serving,
 )
-from trunkline.switch.rest import rest_routes
+from trunkline.switch import rest_routes
 from trunkline.testing.virtual_time import run_in_virtual_time
 
 JSON = {"Content-Type": "application/json"}

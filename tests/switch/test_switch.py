@@ -200,3 +200,29 @@ def test_a_call_that_has_ended_reads_no_more() -> None:
             assert not [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
 
     run_in_virtual_time(main())
+
+
+class Closable(ToneSource):
+    """Counts how often it was closed."""
+
+    n_closed = 0
+
+    def close(self) -> None:
+        self.n_closed += 1
+
+
+def test_what_is_refused_is_closed() -> None:
+    async def main() -> None:
+        sources = [Closable() for _ in range(5)]
+        async with switch() as made:
+            call = await answered(made)
+            with pytest.raises(FormatError, match="48001 Hz"):
+                made.place_call(sources[0], outbound=sources[1], **NUMBERS, sample_rate=48_001)
+            await call.hangup()
+            with pytest.raises(LocalProtocolError, match="has ended"):
+                await call.play(sources[2])
+        with pytest.raises(LocalProtocolError, match="closed"):
+            made.place_call(sources[3], outbound=sources[4], **NUMBERS)
+        assert [source.n_closed for source in sources] == [1] * 5
+
+    run(main())

@@ -26,8 +26,7 @@ from tests.switch.rest_doors import basic, loopback_tls, serving
 from trunkline.errors import FormatError, StreamStartError
 from trunkline.net.targets import LOOPBACK, Targets
 from trunkline.stream import StreamRequest
-from trunkline.switch import CallbackSender, Journal, Switch
-from trunkline.switch.rest import rest_routes
+from trunkline.switch import CallbackSender, Journal, Switch, rest_routes
 from trunkline.switch.status import StatusCallback
 
 PROJECT = "p-1"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trunkline.switch.journal import Journal
     from trunkline.switch.records import CallRecord, StreamRecord
     from trunkline.switch.relay_door import Client, RelayDoor
+    from trunkline.switch.rest import rest_routes
     from trunkline.switch.rtp_source import RtpSource
     from trunkline.switch.scripted_call import ScriptedCall, call_scope
     from trunkline.switch.server import SwitchServer, serve_switch
@@ -53,6 +54,7 @@ __all__ = [
     "SwitchServer",
     "ToneSource",
     "call_scope",
+    "rest_routes",
     "serve_switch",
 ]
 
@@ -66,6 +68,7 @@ _MODULES = {
     "journal": ("Journal",),
     "records": ("CallRecord", "StreamRecord"),
     "relay_door": ("RelayDoor", "Client"),
+    "rest": ("rest_routes",),
     "rtp_source": ("RtpSource",),
     "scripted_call": ("ScriptedCall", "call_scope"),
     "server": ("SwitchServer", "serve_switch"),

@@ -234,10 +234,14 @@ class Call:
         """Play `source` on the outbound track, behind what is played already; return when it was heard.
 
         It is heard in place of a two-way stream and of the other side, before the call is answered too. Also
-        returns when the call ends; the source is closed. LocalProtocolError when the call has ended.
+        returns when the call ends; LocalProtocolError when it has ended. The source is closed in any case.
         """
-        self._check_live("play")
-        heard = self._outbound.play(source)
+        try:
+            self._check_live("play")
+            heard = self._outbound.play(source)
+        except BaseException:
+            source.close()
+            raise
         self._clock.start()
         await heard
 

@@ -348,16 +348,15 @@ class RelayDoor:
         if sum(line.call.direction == "outbound" for line in self._lines.values()) >= DIALLED_MAX:
             raise _RefusedError(503, f"{DIALLED_MAX} calls that were dialled are not over")
         try:
-            source = None if self._dialled_source is None else self._dialled_source()
-        except (TrunklineError, OSError) as error:
-            raise _RefusedError(503, f"who answers cannot be made: {error}") from error
-        call = self._switch.place_call(
-            source,
-            from_number=str(numbers["from_number"]),
-            to_number=str(numbers["to_number"]),
-            tag=command.tag,
-            direction="outbound",
-        )
+            call = self._switch.place_call(
+                None if self._dialled_source is None else self._dialled_source(),
+                from_number=str(numbers["from_number"]),
+                to_number=str(numbers["to_number"]),
+                tag=command.tag,
+                direction="outbound",
+            )
+        except (TrunklineError, OSError) as error:  # the switch closes, or who answers cannot be made
+            raise _RefusedError(503, f"the call cannot be placed: {error}") from error
         link.connection.reply(command, message="Dialing")
         line = self._lines[call.id] = _Line(call, self._events_of(call), link.client)
         now_s = time.time()

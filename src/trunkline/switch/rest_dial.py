@@ -64,12 +64,15 @@ class Dialler:
         if len(self._running) >= DIALLED_MAX:
             message = f"{names['to']}: {len(self._running)} calls that were created here are not over"
             raise RestError(422, "too_many_calls", message, names["to"])
-        call = self._switch.place_call(
-            self._source() if self._source is not None else None,
-            from_number=from_number,
-            to_number=to_number,
-            direction="outbound",
-        )
+        try:
+            call = self._switch.place_call(
+                self._source() if self._source is not None else None,
+                from_number=from_number,
+                to_number=to_number,
+                direction="outbound",
+            )
+        except (TrunklineError, OSError) as error:  # the switch closes, or who answers cannot be made
+            raise RestError(503, "unavailable", str(error)) from error
 
         async def answer() -> Document:
             await call.answer()

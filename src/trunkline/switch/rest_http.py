@@ -51,6 +51,7 @@ _KINDS: Final = {
     413: "size_error",
     415: "media_type_error",
     422: "validation_error",
+    503: "availability_error",
 }
 
 # What a stream's start fails by, and the parameter that is to blame; url where none is named here.

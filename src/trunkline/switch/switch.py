@@ -115,28 +115,32 @@ class Switch:
         """Place a call, which rings. `source` is what is heard on its inbound track, None for silence.
 
         `outbound` is the other side; `sample_rate` that of the call's audio, 4,000 to 48,000 Hz with a whole
-        number of samples in 20 ms. `hang_up_at_end`: the call ends when `source` does. The call closes both.
-        Raises FormatError for a sample rate that it cannot have, LocalProtocolError on a closed switch.
+        number of samples in 20 ms. `hang_up_at_end`: the call ends when `source` does. Raises FormatError for
+        a sample rate that it cannot have, LocalProtocolError on a closed switch. Both sources are closed, by
+        the call or at once when there is none.
         """
-        if self._closed:
-            raise LocalProtocolError("place_call on a switch that is closed")
-        if not SAMPLE_RATE_MIN <= sample_rate <= STREAM_RATE_MAX:
-            raise FormatError(f"call at {sample_rate} Hz: takes {SAMPLE_RATE_MIN} to {STREAM_RATE_MAX}")
-        self._n_placed += 1
-        call = Call(
-            self._exchange,
-            source,
-            outbound,
-            from_number=from_number,
-            to_number=to_number,
-            context=context,
-            tag=tag,
-            direction=direction,
-            sample_rate=sample_rate,
-            hang_up_at_end=hang_up_at_end,
-            # However many calls there are, their ticks lie evenly in the 20 ms: no call waits for all others.
-            phase_s=self._n_placed * _GOLDEN % 1 * TICK_MS / 1000,
-        )
+        try:
+            self._check_placed(sample_rate)
+            self._n_placed += 1
+            call = Call(
+                self._exchange,
+                source,
+                outbound,
+                from_number=from_number,
+                to_number=to_number,
+                context=context,
+                tag=tag,
+                direction=direction,
+                sample_rate=sample_rate,
+                hang_up_at_end=hang_up_at_end,
+                # However many there are, their ticks lie evenly in the 20 ms: no call waits for all others.
+                phase_s=self._n_placed * _GOLDEN % 1 * TICK_MS / 1000,
+            )
+        except BaseException:
+            for side in (source, outbound):
+                if side is not None:
+                    side.close()
+            raise
         self._calls[call.id] = call
         call.ring()
         return call
@@ -168,6 +172,12 @@ class Switch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def _check_placed(self, sample_rate: int) -> None:
+        if self._closed:
+            raise LocalProtocolError("place_call on a switch that is closed")
+        if not SAMPLE_RATE_MIN <= sample_rate <= STREAM_RATE_MAX:
+            raise FormatError(f"call at {sample_rate} Hz: takes {SAMPLE_RATE_MIN} to {STREAM_RATE_MAX}")
 
     def _emit(self, event: SwitchEvent) -> None:
         """Tell the listeners; an event that one of them brings about waits until all know of this one."""
