@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from trunkline.errors import LocalProtocolError, TrunklineError
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trunkline.cli.switch_view import SwitchView
     from trunkline.switch import Call, Client, Switch
 
-__all__ = ["Calling"]
+__all__ = ["CALLING", "Calling"]
 
 
 @dataclass
@@ -27,8 +27,8 @@ class Calling:
     at_once: bool
     once: bool
     answer_after: float | None
-    called: "set[str]" = field(default_factory=set)  # clients, by their protocol
-    tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
+    called: "set[str]" = field(init=False, default_factory=set)  # clients, by their protocol
+    tasks: "set[asyncio.Task[None]]" = field(init=False, default_factory=set)
 
     def on_client(self, place: "Callable[[], None]", client: "Client", change: str) -> None:
         """Call a client that wants the context for the first time."""
@@ -73,6 +73,10 @@ class Calling:
             from_number=self.from_number,
             to_number=self.to_number,
         )
+
+
+#: The names of its options.
+CALLING = tuple(option.name for option in fields(Calling) if option.init)
 
 
 async def _live_through(call: "Call", answer_after: float | None) -> None:

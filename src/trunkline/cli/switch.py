@@ -2,29 +2,21 @@
 
 import asyncio
 import errno
-import secrets
-import shlex
 import sys
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from trunkline.cli.calling import Calling
+from trunkline.cli.calling import CALLING, Calling
 from trunkline.cli.options import NumberRange, read_address
 from trunkline.cli.sending import cacert_option
+from trunkline.cli.serving import Serving
 from trunkline.errors import TrunklineError
-
-if TYPE_CHECKING:
-    from trunkline.cli.switch_view import SwitchView
-    from trunkline.switch import Client, Switch
 
 __all__ = ["switch"]
 
 APP_DIR = Path(click.get_app_dir("trunkline"))
-ANSWER_AFTER_S = 1.0  # of what is dialled
 
 
 def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -124,27 +116,7 @@ def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Where file:/// URLs of documents over REST lead; without it they are refused.",
 )
 @click.option("--no-tls", is_flag=True, help="Serve ws:// and http:// only; on loopback.")
-def switch(
-    listen: tuple[str, int],
-    caller: str | None,
-    outbound: str | None,
-    context: str,
-    from_number: str,
-    to_number: str,
-    at_once: bool,
-    once: bool,
-    dialled: str | None,
-    answer_after: float | None,
-    project: str,
-    token: str | None,
-    allow: tuple[str, ...],
-    insecure_loopback: bool,
-    cacert: Path | None,
-    cert_dir: Path,
-    journal: Path | None,
-    sounds: Path | None,
-    no_tls: bool,
-) -> None:
+def switch(**options: Any) -> None:
     """Be the platform: calls to try an application with, over RELAY and REST, on this machine.
 
     A SOURCE is an audio file, a capture (.jsonl) of `trunkline receive`, speech, silence, tone:HZ or
@@ -153,148 +125,20 @@ def switch(
     """
     from trunkline.net.tls import is_loopback
 
-    if no_tls and not is_loopback(listen[0]):
-        raise click.UsageError(f"--no-tls is for this machine only: --listen 127.0.0.1:{listen[1]}")
-    if caller is None and (outbound is not None or once or at_once):
+    calling = Calling(**{name: options.pop(name) for name in CALLING})
+    serving = Serving(calling, **options)
+    host, port = serving.listen
+    if serving.no_tls and not is_loopback(host):
+        raise click.UsageError(f"--no-tls is for this machine only: --listen 127.0.0.1:{port}")
+    if calling.caller is None and (calling.outbound is not None or calling.once or calling.at_once):
         raise click.UsageError("--outbound, --once and --at-once are about a call: give --call, too")
-    if dialled is not None and dialled.startswith("rtp:"):
+    if serving.dialled is not None and serving.dialled.startswith("rtp:"):
         raise click.BadParameter("one RTP port is no source of many calls", param_hint="'--dialled'")
-    calling = Calling(
-        caller,
-        outbound,
-        context,
-        from_number,
-        to_number,
-        at_once,
-        once,
-        answer_after,
-    )
-    host, port = listen
     try:
-        cert_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        code = asyncio.run(
-            _serve(
-                calling,
-                host,
-                port,
-                project=project,
-                token=token,
-                dialled=dialled,
-                allow=allow,
-                insecure_loopback=insecure_loopback,
-                cacert=cacert,
-                cert_dir=cert_dir,
-                journal=journal,
-                sounds=sounds,
-                tls=not no_tls,
-            )
-        )
+        serving.cert_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        code = asyncio.run(serving.run())
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         raise OSError(f"{host}:{port} is in use: choose another port with --listen") from error
     sys.exit(code)
-
-
-async def _serve(
-    calling: Calling,
-    host: str,
-    port: int,
-    *,
-    project: str,
-    token: str | None,
-    dialled: str | None,
-    allow: tuple[str, ...],
-    insecure_loopback: bool,
-    cacert: Path | None,
-    cert_dir: Path,
-    journal: Path | None,
-    sounds: Path | None,
-    tls: bool,
-) -> int:
-    from trunkline.cli.switch_view import SwitchView
-    from trunkline.cli.view import stop_on_signals, warnings_in
-    from trunkline.net.targets import Targets
-    from trunkline.net.tls import client_context, kept_certificate, server_context
-    from trunkline.switch import CallbackSender, Journal, Sounds, Switch, serve_switch
-    from trunkline.switch.source_names import make_source
-
-    stop, view = stop_on_signals(), SwitchView()
-    targets = Targets.for_bind(host, allow)
-    trusted, context, ca_file = client_context(cacert), None, None
-    if tls:
-        ca_file, key = kept_certificate(cert_dir, host)
-        context = server_context(ca_file, key)
-        trusted.load_verify_locations(ca_file)  # `trunkline receive` may have it, too
-    with warnings_in(view), nullcontext() if journal is None else Journal(journal) as kept:
-        async with (
-            CallbackSender(targets, ssl=trusted) as callbacks,
-            Switch(
-                project_id=project,
-                token=token or _kept_token(cert_dir),
-                targets=targets,
-                ssl=trusted,
-                callbacks=callbacks,
-                insecure_loopback=insecure_loopback,
-                journal=kept,
-            ) as switch,
-        ):
-            place = partial(calling.place, switch, view, stop)
-
-            def on_client(client: "Client", change: str) -> None:
-                view.on_client(client, change)
-                calling.on_client(place, client, change)
-
-            switch.subscribe(view.on_event)
-            async with serve_switch(
-                switch,
-                host,
-                port,
-                ssl=context,
-                dialled_source=None if dialled is None else partial(make_source, dialled),
-                answer_after_s=ANSWER_AFTER_S if calling.answer_after is None else calling.answer_after,
-                on_client=on_client,
-                targets=targets,
-                document_ssl=trusted,
-                open_sound=Sounds(sounds, targets=targets, ssl=trusted).open,
-            ) as server:
-                _tell_how_to_connect(view, server.host, ca_file, switch, show_token=token is None)
-                async with view:
-                    if calling.at_once:
-                        place()
-                    elif calling.caller is not None:
-                        view.note(f"waiting for a client of context {calling.context!r}, to call it")
-                    await stop.wait()
-                    await switch.close()
-    return 1 if calling.once and view.n_failed else 0
-
-
-def _tell_how_to_connect(
-    view: "SwitchView", host: str, ca_file: Path | None, switch: "Switch", *, show_token: bool
-) -> None:
-    """Print what an application is to be told, as a shell takes it."""
-    relay, rest = ("ws", "http") if ca_file is None else ("wss", "https")
-    view.note(f"listening on {relay}://{host}/ for RELAY, {rest}://{host}/api/ for REST")
-    variables = {"SIGNALWIRE_SPACE": host}
-    if ca_file is not None:
-        variables["SIGNALWIRE_RELAY_CA_FILE"] = str(ca_file.absolute())
-    variables["SIGNALWIRE_PROJECT_ID"] = switch.project_id
-    if show_token:  # who gave it knows it
-        variables["SIGNALWIRE_API_TOKEN"] = switch.token
-    for name, value in variables.items():
-        view.note(f"  export {name}={shlex.quote(value)}")
-
-
-def _kept_token(directory: Path) -> str:
-    """Give the token that is kept in the directory; made when there is none."""
-    from trunkline.net.tls import write_private
-
-    path = directory / "token"
-    try:
-        token = path.read_text().strip()
-    except FileNotFoundError:
-        token = ""
-    if not token:
-        token = secrets.token_urlsafe(24)
-        write_private(path, f"{token}\n".encode())
-    return token
