@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hmac
 import json
 import os
 import pty
@@ -17,11 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.cli.commands import ENV, GUARD_S, TRUNKLINE, read_rest, receiving, trunkline, trunkline_here
 from tests.net.endpoints import Seen, run
 from tests.switch.relay_doors import eventually
+from tests.switch.rest_doors import basic, serving
 from trunkline import g711, wav
 from trunkline.net import serve
 from trunkline.net.tls import client_context, kept_certificate, server_context
@@ -30,6 +34,7 @@ from trunkline.stream import Start
 from trunkline.testing import speech_like
 
 TOKEN = "canary-token-of-the-project"  # noqa: S105
+SIGNING_KEY = "canary-key-of-the-callbacks"
 
 # What a user of the SDK writes.
 APPLICATION = """
@@ -210,6 +215,43 @@ def test_a_call_at_once_answered_by_itself_and_streamed_over_rest(tmp_path: Path
     assert "ended after" in output
 
 
+@pytest.mark.parametrize("key", [SIGNING_KEY, None])
+def test_status_callbacks_are_signed_with_the_key_that_is_given(tmp_path: Path, key: str | None) -> None:
+    """The key shows nowhere, not in the list of processes either."""
+    told: asyncio.Queue[tuple[bytes, dict[str, str]]] = asyncio.Queue()
+
+    async def receive(request: web.Request) -> web.Response:
+        told.put_nowait((await request.read(), dict(request.headers)))
+        return web.Response()
+
+    async def script(variables: dict[str, str], output: Any) -> None:
+        account, token = variables["SIGNALWIRE_PROJECT_ID"], variables["SIGNALWIRE_API_TOKEN"]
+        call_id = re.findall(r"^call (\S+):", await asyncio.to_thread(output.readline))[0]
+        app = web.Application()
+        app.router.add_post("/status", receive)
+        async with serve(Seen()) as endpoint, serving(app) as host, aiohttp.ClientSession() as http:
+            params = {"url": endpoint.url, "status_url": f"http://{host}/status"}
+            async with http.post(
+                f"http://{variables['SIGNALWIRE_SPACE']}/api/calling/calls",
+                json={"command": "calling.stream", "id": call_id, "params": params},
+                headers={"Authorization": basic(account, token)},
+            ) as answer:
+                assert answer.status == 200
+            body, headers = await told.get()
+        signed = params["status_url"].encode() + body
+        signature = headers.get("X-SignalWire-Sha256-Signature")
+        assert signature == (None if key is None else hmac.digest(key.encode(), signed, "sha256").hex())
+
+    env = {} if key is None else {"SIGNALWIRE_SIGNING_KEY": key}
+    options = ("--call", "tone:440", "--at-once", "--insecure-loopback")
+    with switching(tmp_path, *options, **env) as (process, variables):
+        run(settled(script(variables, process.stdout)))
+        process.terminate()
+        code, output, errors = read_rest(process)
+    assert (code, errors) == (0, "")
+    assert SIGNING_KEY not in output
+
+
 def test_a_journal_keeps_calls_for_rest_over_a_restart(tmp_path: Path) -> None:
     journal = tmp_path / "calls.journal"
 
@@ -326,6 +368,7 @@ def _read(terminal: int) -> bytes:
             r"for this machine only: --listen 127\.0\.0\.1:8443",
         ),
         (["--listen", "8443"], r"'8443' is not HOST:PORT"),
+        (["--signing-key", ""], r"is empty: leave it out"),
         (["--answer-after", "nan"], r"'nan' is not a number"),
     ],
 )

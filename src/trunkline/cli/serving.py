@@ -29,6 +29,7 @@ class Serving:
     dialled: str | None
     project: str
     token: str | None = field(repr=False)
+    signing_key: str | None = field(repr=False)
     allow: tuple[str, ...]
     insecure_loopback: bool
     cacert: Path | None
@@ -51,7 +52,7 @@ class Serving:
         ca_file, served, trusted = self._tls(host)
         with warnings_in(view), nullcontext() if self.journal is None else Journal(self.journal) as journal:
             async with (
-                CallbackSender(targets, ssl=trusted) as callbacks,
+                CallbackSender(targets, signing_key=self.signing_key, ssl=trusted) as callbacks,
                 Switch(
                     project_id=self.project,
                     token=self.token or _kept_token(self.cert_dir),

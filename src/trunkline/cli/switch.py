@@ -34,6 +34,13 @@ def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -
     return value
 
 
+def read_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty key, with which anybody could sign."""
+    if value == "":
+        raise click.BadParameter("is empty: leave it out for callbacks that are not signed")
+    return value
+
+
 @click.command()
 @click.option(
     "--listen",
@@ -85,6 +92,14 @@ def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -
     envvar="SIGNALWIRE_API_TOKEN",
     show_envvar=True,
     help="The project's token; one is made and kept if not given.",
+)
+@click.option(
+    "--signing-key",
+    envvar="SIGNALWIRE_SIGNING_KEY",
+    show_envvar=True,
+    callback=read_key,
+    metavar="KEY",
+    help="What status callbacks are signed with.  [default: they are not]",
 )
 @click.option(
     "--allow",
