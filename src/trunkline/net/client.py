@@ -90,8 +90,7 @@ class Sending:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, speed: float = 1.0) -> None:
         self._socket = socket
-        self._response = socket._response  # which has no public name, nor has what is in it
-        connection = self._response.connection
+        connection = socket._response.connection  # which has no public name
         self._transport = None if connection is None else connection.transport
         self._speed = speed
         self._loop = asyncio.get_running_loop()
@@ -157,7 +156,6 @@ class Sending:
         finally:
             if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
                 self.abort()  # a peer that reads nothing keeps nothing of ours
-            self._response.close()  # aiohttp leaves one open that was lost
 
     async def _listen(self) -> None:
         n_messages = 0
@@ -291,7 +289,11 @@ async def connected(
     _check_url(url)
     async with _session() if target is None else target.session() as session:
         url = url if target is None else str(target.url)
-        yield await _connect(session, url, bearer_token, ssl, max_message_bytes)
+        socket = await _connect(session, url, bearer_token, ssl, max_message_bytes)
+        try:
+            yield socket
+        finally:
+            socket._response.close()  # aiohttp leaves a connection open that was lost
 
 
 def _session() -> aiohttp.ClientSession:
