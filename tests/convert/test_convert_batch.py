@@ -59,9 +59,9 @@ def test_a_bad_file_stops_nothing_unless_strict(tmp_path: Path, jobs: int) -> No
     assert outcomes[names[1]].duration_s == 1001 / 8000
     shutil.rmtree(tmp_path / "out")
     strict = batch(items, jobs=jobs, strict=True)
-    assert sum(o.status == "failed" for o in strict) == 1
-    assert len(strict) < len(names)
+    assert any(o.status == "failed" for o in strict)  # others may end at the same moment
     if jobs == 1:
+        assert len(strict) < len(names)
         assert [o.status for o in strict] == ["converted"] * 3 + ["failed"]
     # of each file that is there, somebody was told
     assert set(files_in(tmp_path / "out")) >= {os.path.basename(o.target) for o in strict if o.outputs}
