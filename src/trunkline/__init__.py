@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trunkline import audioop, errors, g711, relay, resample, stream, wav
+    from trunkline import audioop, convert, errors, g711, relay, resample, stream, switch, wav
     from trunkline.errors import (
         BufferTooSmallError,
         CallEndedError,
@@ -57,15 +57,18 @@ __all__ = [
     "WavReader",
     "WavWriter",
     "audioop",
+    "convert",
     "errors",
     "g711",
     "relay",
     "resample",
     "serve",
     "stream",
+    "switch",
     "wav",
 ]
 
+_MODULES = ("audioop", "convert", "errors", "g711", "relay", "resample", "stream", "switch", "wav")
 _HOMES = {
     "CodecSpec": "formats",
     "MediaFormat": "formats",
@@ -88,7 +91,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'trunkline' has no attribute {name!r}")
-    if name in ("audioop", "errors", "g711", "relay", "resample", "stream", "wav"):
+    if name in _MODULES:
         return importlib.import_module(f"trunkline.{name}")
     home = importlib.import_module(f"trunkline.{_HOMES.get(name, 'errors')}")
     value = globals()[name] = getattr(home, name)

@@ -126,7 +126,7 @@ def test_strict_stops(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.wav", "-o", "b.wav", "--trim", "nan:"], "begin of nan s"),
         (["a.wav", "-o", "b.wav", "--normalize", "3"], "normalize of 3.0 dBFS: takes -100 to 0"),
         (["a.wav", "-o", "b.wav", "--raw", "mp3"], "unknown encoding 'mp3': takes pcm8, "),
-        (["a.wav", "-o", "b.wav", "--raw", "ulaw:x"], "raw 'ulaw:x': the form is ENCODING[be][:RATE[:CHANNELS]]"),
+        (["a.wav", "-o", "b.wav", "--raw", "ulaw:x"], "raw 'ulaw:x': the form is ENCODING[be][:RATE[:"),
         (["a.wav", "-o", "b.wav", "--jobs", "0"], "0 is not in the range 1<=x<=256"),
         (["a.wav", "-o", "b.wav", "--offset", "1"], "--offset is of --stereo"),
         (["--stereo", "a.wav", "a.wav", "-o", "b.wav", "--offset", "nan"], "offset of nan s"),
