@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from trunkline.cli.demo_view import DemoView
 from trunkline.cli.live import RecordingView, _rows, _shorten
 from trunkline.formats import MediaFormat
 from trunkline.net import Call, CallRecording
@@ -106,6 +107,21 @@ def test_no_line_wraps_and_no_number_is_cut(
     assert all(cell_len(line.rstrip()) <= width - 2 for line in lines)
     assert [line.count("…") for line in lines] == [0, 1, 0]  # of the name
     assert f" {concealed_ms:,.0f} ms " in lines[1]
+
+
+def test_what_a_peer_or_a_file_name_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "[b]\x1b[2J\x9b3\u202e"
+    view = DemoView()
+    recording = a_recording(hostile)
+    stats = cast("Any", recording.call).stats
+    stats[hostile] = stats.pop("outbound")
+    view.started(recording)
+    view.print(view._table())
+    view.step(0.0, "switch", hostile)
+    view.ended(recording)
+    shown = capsys.readouterr().out
+    assert [c for c in shown if not c.isprintable() and c != "\n"] == []
+    assert shown.count("[b]?[2J?") == 5  # the file and the track, in the table and at the end; the step
 
 
 def test_what_damages_a_call_stands_out() -> None:

@@ -29,7 +29,7 @@ from tests.switch.rest_doors import basic, serving
 from trunkline import g711, wav
 from trunkline.net import serve
 from trunkline.net.tls import client_context, kept_certificate, server_context
-from trunkline.relay import RelayClient
+from trunkline.relay import RelayClient, RelayError
 from trunkline.stream import Start
 from trunkline.testing import speech_like
 
@@ -276,7 +276,8 @@ def test_a_journal_keeps_calls_for_rest_over_a_restart(tmp_path: Path) -> None:
         assert read_rest(process)[0] == 0
 
 
-def test_once_fails_with_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("starts", [True, False])
+def test_once_fails_with_a_stream(tmp_path: Path, starts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def script(variables: dict[str, str]) -> None:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -291,14 +292,21 @@ def test_once_fails_with_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         async with serve(hang_up_on, ssl=server_context(certificate, key)) as endpoint, client:
             call = await calls.get()
             await call.answer()
-            await (await call.stream(endpoint.url)).wait(timeout=5)
+            if starts:
+                await (await call.stream(endpoint.url)).wait(timeout=5)
+            else:
+                with pytest.raises(RelayError, match="invalid_url"):
+                    await call.stream("wss://10.0.0.1/")
             await call.hangup()
 
     with switching(tmp_path, "--call", "speech", "--once") as (process, variables):
         run(settled(script(variables)))
         code, output, errors = read_rest(process)
     assert (code, errors) == (1, "")
-    assert "failed: the endpoint ended the stream with close code 1011: no more" in output
+    if starts:
+        assert "failed: the stream ended with close code 1011: no more" in output
+    else:
+        assert "to wss://10.0.0.1 not started: invalid_url: '10.0.0.1' leads to a private address" in output
 
 
 def test_the_certificate_and_the_token_are_kept(tmp_path: Path) -> None:

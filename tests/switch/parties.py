@@ -9,7 +9,15 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from trunkline.switch import Call, CallChanged, PcmSource, StreamChanged, Switch, SwitchEvent
+from trunkline.switch import (
+    Call,
+    CallChanged,
+    PcmSource,
+    StreamChanged,
+    StreamNotStarted,
+    Switch,
+    SwitchEvent,
+)
 
 TOKEN = "T"  # noqa: S105
 NUMBERS: dict[str, Any] = {"from_number": "+15550001", "to_number": "+15550002"}
@@ -20,6 +28,7 @@ class Told:
 
     def __init__(self) -> None:
         self.events: list[str] = []
+        self.not_started: list[tuple[str, str]] = []  # control id, reason
 
     def __call__(self, event: SwitchEvent) -> None:
         match event:
@@ -28,6 +37,8 @@ class Told:
             case StreamChanged(_, stream, state):
                 assert stream.state == state
                 self.events.append(f"{stream.control_id} {state}")
+            case StreamNotStarted(_, request, error):
+                self.not_started.append((request.control_id, error.reason))
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.switch.parties import NUMBERS, endpoint, switch, texts
 from trunkline.errors import LocalProtocolError, StreamStartError
-from trunkline.switch import CallChanged, Journal, Switch, SwitchEvent
+from trunkline.switch import CallChanged, Journal, StreamChanged, Switch, SwitchEvent
 from trunkline.switch import journal as journal_module
 from trunkline.testing.virtual_time import run_in_virtual_time
 
@@ -47,7 +47,7 @@ class Model:
             self.calls = [known for known in self.calls if known["id"] != call.id]
             names = ("id", "state", "end_reason", "to_number", "created_s", "answered_s", "ended_s")
             self.calls.append({name: getattr(call, name) for name in names})
-        else:
+        elif isinstance(event, StreamChanged):
             stream = event.stream
             key = (call.id, stream.control_id)
             self.streams = [known for known in self.streams if known["key"] != key]

@@ -118,6 +118,7 @@ def _picture(recording: Path, draw: "Callable[[Path], None] | None" = None) -> s
 
 
 def _through_network(sides: tuple[bytes, bytes], out: Path, seed: int, codec: CodecSpec, kind: str) -> None:
+    from trunkline.cli.view import plain
     from trunkline.net.network_demo import run_network_demo
     from trunkline.testing import NETWORKS
 
@@ -154,7 +155,7 @@ def _through_network(sides: tuple[bytes, bytes], out: Path, seed: int, codec: Co
             f"{1000 * stretched / codec.sample_rate:.0f} ms",
         )
     console.print(table)
-    console.print(f"recording: {result.path}", highlight=False, soft_wrap=True)
+    console.print(plain(f"recording: {result.path}"), soft_wrap=True)
 
     def draw(picture: Path) -> None:
         from trunkline.convert.plot import delays
@@ -164,4 +165,4 @@ def _through_network(sides: tuple[bytes, bytes], out: Path, seed: int, codec: Co
         }
         delays(rows, picture)
 
-    console.print(_picture(result.path, draw), highlight=False, soft_wrap=True)
+    console.print(plain(_picture(result.path, draw)), soft_wrap=True)

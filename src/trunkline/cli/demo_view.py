@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from trunkline.cli.live import RecordingView
-from trunkline.cli.output import printable
+from trunkline.cli.view import plain
 from trunkline.net import CallRecording
 from trunkline.switch.demo import Party
 
@@ -19,7 +19,7 @@ class DemoView(RecordingView):
     def step(self, at_s: float, party: Party, what: str) -> None:
         """Print what one of the three has done."""
         line = Text.assemble(
-            (f"{at_s:6.2f} s  ", "dim"), (f"{party:{PARTY_CELLS}}  ", COLORS[party]), printable(what)
+            (f"{at_s:6.2f} s  ", "dim"), (f"{party:{PARTY_CELLS}}  ", COLORS[party]), plain(what)
         )
         self._console.print(line, soft_wrap=True)
 

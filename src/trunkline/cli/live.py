@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trunkline.cli.summary import JITTER_MS, lost_percent, summary, two_digits
-from trunkline.cli.view import LiveView
+from trunkline.cli.view import LiveView, plain
 from trunkline.net import CallRecording
 
 __all__ = ["RecordingView"]
@@ -71,8 +71,8 @@ class RecordingView(LiveView):
             table.add_column(heading, justify="right", no_wrap=True)
         for row, *numbers in zip(rows, *(column[1:] for column in columns), strict=True):
             table.add_row(
-                _shorten(row.name, name_cells),
-                Text(f"{row.track[:8]:{TRACK_CELLS}}", "dim") + _meter(row.level_dbfs, meter_cells),
+                plain(_shorten(row.name, name_cells)),
+                plain(f"{row.track[:8]:{TRACK_CELLS}}", "dim") + _meter(row.level_dbfs, meter_cells),
                 *numbers,
             )
         if len(self.running) > fit:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from trunkline.cli.options import bearer_token_option
+from trunkline.cli.output import printable
 from trunkline.cli.sending import cacert_option, check_cacert, check_complete, progress_of, speed_option
 from trunkline.errors import FormatError
 from trunkline.stream import CapturedMessage, read_capture
@@ -41,7 +42,7 @@ def replay(file: Path, url: str, bearer_token: str | None, cacert: Path | None, 
         )
         result = asyncio.run(replaying)
     check_complete(result)
-    click.echo(f"replayed {file}: {duration_s:.2f} s in {result.messages_sent} messages")
+    click.echo(f"replayed {printable(str(file))}: {duration_s:.2f} s in {result.messages_sent} messages")
 
 
 def _check(file: Path) -> float:

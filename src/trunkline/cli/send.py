@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trunkline.cli.options import TRACKS, bearer_token_option, read_codec, read_pairs
+from trunkline.cli.output import printable
 from trunkline.cli.sending import cacert_option, check_cacert, check_complete, progress_of, speed_option
 from trunkline.formats import CodecSpec
 from trunkline.stream import StreamSender
@@ -86,7 +87,8 @@ def send(
         )
         result = asyncio.run(streaming)
     check_complete(result)
-    click.echo(f"sent {file}: {source.position_ms / 1000:.2f} s in {result.messages_sent} messages")
+    sent = f"{source.position_ms / 1000:.2f} s in {result.messages_sent} messages"
+    click.echo(f"sent {printable(str(file))}: {sent}")
 
 
 async def _with_progress(source: "WavSource", name: str) -> AsyncIterator[dict[str, bytes]]:

@@ -9,7 +9,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 
 from trunkline.cli.options import NumberRange
-from trunkline.cli.output import open_console
+from trunkline.cli.output import open_console, printable
 from trunkline.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -53,5 +53,5 @@ def progress_of(name: str, total_s: float | None) -> Iterator[Callable[[float], 
     seconds = TextColumn("{task.completed:.1f} s")
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), seconds)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        bar = progress.add_task(name, total=total_s)
+        bar = progress.add_task(printable(name), total=total_s)
         yield lambda completed_s: progress.update(bar, completed=completed_s)

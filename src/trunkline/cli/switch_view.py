@@ -6,8 +6,17 @@ from urllib.parse import urlsplit
 from rich.table import Table
 from rich.text import Text
 
-from trunkline.cli.view import LiveView
-from trunkline.switch import Call, CallChanged, Client, Stream, StreamChanged, SwitchEvent
+from trunkline.cli.view import LiveView, plain
+from trunkline.stream import StreamRequest
+from trunkline.switch import (
+    Call,
+    CallChanged,
+    Client,
+    Stream,
+    StreamChanged,
+    StreamNotStarted,
+    SwitchEvent,
+)
 
 __all__ = ["SwitchView"]
 
@@ -24,10 +33,13 @@ class SwitchView(LiveView):
 
     def on_event(self, event: SwitchEvent) -> None:
         """Take what the switch tells."""
-        if isinstance(event, CallChanged):
-            self._call_changed(event.call)
-        else:
-            self._stream_changed(event)
+        match event:
+            case CallChanged():
+                self._call_changed(event.call)
+            case StreamChanged():
+                self._stream_changed(event)
+            case StreamNotStarted():
+                self._stream_not_started(event)
 
     def on_client(self, client: Client, change: str) -> None:
         """Take what the RELAY door tells."""
@@ -49,7 +61,7 @@ class SwitchView(LiveView):
 
     def _stream_changed(self, event: StreamChanged) -> None:
         stream = event.stream
-        named = f"call {_short(event.call.id)}: stream {stream.request.name or _short(stream.control_id)}"
+        named = _named(event.call, stream.request)
         if event.state == "streaming":
             if not self._is_live:
                 request = stream.request
@@ -61,6 +73,13 @@ class SwitchView(LiveView):
         if stream.error is not None:
             self.n_failed += 1
             self.note(f"  failed: {stream.error}", "red")
+
+    def _stream_not_started(self, event: StreamNotStarted) -> None:
+        self.n_failed += 1
+        why = f"{event.error.reason}: {event.error}"[:200]
+        where = _where(event.request.url, with_path=False)
+        line = f"{_named(event.call, event.request)} to {where} not started: {why}"
+        self.note_one_of("streams not started", line, "red")
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
@@ -77,7 +96,7 @@ class SwitchView(LiveView):
             left -= 1 + len(live)
             parties = f"{call.from_number[:20]} → {call.to_number[:20]}"
             table.add_row(
-                _short(call.id), Text(parties), _colored(call.state), "", "", "", _seconds(call, unit="")
+                _short(call.id), plain(parties), _colored(call.state), "", "", "", _seconds(call, unit="")
             )
             for stream in live:
                 table.add_row(*_cells(stream))
@@ -86,10 +105,10 @@ class SwitchView(LiveView):
 
 def _cells(stream: Stream) -> tuple[Text, ...]:
     request = stream.request
-    name = (request.name or stream.control_id)[:8]
+    name = _short(request.name or stream.control_id)
     return (
-        Text(f"  {name}", "dim"),
-        Text(f"{request.track} {request.codec.name} {_where(request.url)}"[:40], "dim"),
+        plain(f"  {name}", "dim"),
+        plain(f"{request.track} {request.codec.name} {_where(request.url)}"[:40], "dim"),
         _colored(stream.state),
         Text(f"{stream.messages_sent:,}"),
         Text(f"{stream.dropped:,}", "yellow" if stream.dropped else "dim"),
@@ -111,7 +130,12 @@ def _seconds(call: Call, unit: str = " s") -> str:
     return f"{until_s - (call.answered_s or call.created_s):.1f}{unit}"
 
 
-def _where(url: str) -> str:
+def _named(call: Call, request: StreamRequest) -> str:
+    name = request.name[:64] if request.name else _short(request.control_id)
+    return f"call {_short(call.id)}: stream {name}"
+
+
+def _where(url: str, *, with_path: bool = True) -> str:
     """Give a URL without its query, which may hold a secret."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"[:100]
+    return f"{parts.scheme}://{parts.netloc}{parts.path if with_path else ''}"[:100]

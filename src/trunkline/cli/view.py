@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,9 +17,15 @@ from rich.text import Text
 
 from trunkline.cli.output import open_console, printable
 
-__all__ = ["LiveView", "stop_on_signals", "warnings_in"]
+__all__ = ["LiveView", "plain", "stop_on_signals", "warnings_in"]
 
 REFRESH_HZ = 8
+LIKE_LINES_MAX = 5  # a second; the others are counted
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Make a line or a cell of what a peer may have written: no markup, nothing that moves the cursor."""
+    return Text(printable(text), style)
 
 
 class LiveView(ABC):
@@ -34,6 +41,8 @@ class LiveView(ABC):
             console=self._console, get_renderable=self._render, auto_refresh=False, transient=True
         )
         self._refreshing: asyncio.Task[None] | None = None
+        self._like: Counter[str] = Counter()  # lines of which many may come, within this second
+        self._like_second: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         if self._console.is_terminal:
@@ -45,6 +54,7 @@ class LiveView(ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_like_second()
         if self._refreshing is not None:
             self._refreshing.cancel()
             self._stop_live()
@@ -67,7 +77,23 @@ class LiveView(ABC):
 
     def note(self, text: str, style: str = "") -> None:
         """Print a line, above the live lines."""
-        self._console.print(Text(printable(text), style), soft_wrap=True)
+        self._console.print(plain(text, style), soft_wrap=True)
+
+    def note_one_of(self, many: str, text: str, style: str = "") -> None:
+        """Print a line of a kind that peers bring about at will: five a second, then how `many` more."""
+        if self._like_second is None:
+            self._like_second = asyncio.get_running_loop().call_later(1.0, self._end_like_second)
+        self._like[many] += 1
+        if self._like[many] <= LIKE_LINES_MAX:
+            self.note(text, style)
+
+    def _end_like_second(self) -> None:
+        if self._like_second is not None:
+            self._like_second.cancel()
+        like, self._like, self._like_second = self._like, Counter(), None
+        for many, n_lines in like.items():
+            if n_lines > LIKE_LINES_MAX:
+                self.note(f"and {n_lines - LIKE_LINES_MAX:,} more {many}", "dim")
 
     def print(self, table: Table) -> None:
         """Print a table."""

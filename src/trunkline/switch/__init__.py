@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trunkline.switch.actions import StreamAction
     from trunkline.switch.call import Call
     from trunkline.switch.callbacks import CallbackSender
-    from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
+    from trunkline.switch.events import CallChanged, StreamChanged, StreamNotStarted, SwitchEvent
     from trunkline.switch.file_sources import CaptureSource, FileSource
     from trunkline.switch.journal import Journal
     from trunkline.switch.records import CallRecord, StreamRecord
@@ -48,6 +48,7 @@ __all__ = [
     "Stream",
     "StreamAction",
     "StreamChanged",
+    "StreamNotStarted",
     "StreamRecord",
     "Switch",
     "SwitchEvent",
@@ -63,7 +64,7 @@ _MODULES = {
     "actions": ("StreamAction",),
     "call": ("Call",),
     "callbacks": ("CallbackSender",),
-    "events": ("CallChanged", "StreamChanged", "SwitchEvent"),
+    "events": ("CallChanged", "StreamChanged", "StreamNotStarted", "SwitchEvent"),
     "file_sources": ("CaptureSource", "FileSource"),
     "journal": ("Journal",),
     "records": ("CallRecord", "StreamRecord"),

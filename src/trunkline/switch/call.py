@@ -25,6 +25,7 @@ from trunkline.switch.events import (
     CallChanged,
     CallState,
     StreamChanged,
+    StreamNotStarted,
     SwitchEvent,
 )
 from trunkline.switch.sources import Source
@@ -185,6 +186,15 @@ class Call:
         `bidirectional`: what the endpoint sends back is heard on the call, as its outbound track. Raises
         StreamStartError, whose `reason` is a status callback's.
         """
+        try:
+            return await self._start_stream(request, callback_form, bidirectional)
+        except StreamStartError as error:
+            self._exchange.emit(StreamNotStarted(self, request, error))
+            raise
+
+    async def _start_stream(
+        self, request: StreamRequest, callback_form: CallbackForm, bidirectional: bool
+    ) -> Stream:
         self._check_new(request)
         try:
             stream = Stream(

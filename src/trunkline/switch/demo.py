@@ -24,7 +24,7 @@ from trunkline.resample import Resampler
 from trunkline.stream import StreamReceiver, StreamSender
 from trunkline.stream.messages import TRACKS
 from trunkline.switch.clock import TICK_MS
-from trunkline.switch.events import CallChanged, SwitchEvent
+from trunkline.switch.events import CallChanged, StreamNotStarted, SwitchEvent
 from trunkline.switch.server import serve_switch
 from trunkline.switch.sources import PcmSource
 from trunkline.switch.stream import Stream
@@ -94,6 +94,8 @@ class _Steps:
         """Take what the switch tells."""
         if isinstance(event, CallChanged):
             self._call_changed(event)
+        elif isinstance(event, StreamNotStarted):
+            pass  # run_demo raises what the application is told
         elif event.state == "streaming":
             self.n_missed = self._said.n_read
             missed_ms = 1000 * self.n_missed / self._said.sample_rate

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from trunkline.errors import StreamStartError
+    from trunkline.stream import StreamRequest
     from trunkline.switch.call import Call
     from trunkline.switch.stream import Stream
 
@@ -11,6 +13,7 @@ __all__ = [
     "CallState",
     "CallbackForm",
     "StreamChanged",
+    "StreamNotStarted",
     "StreamState",
     "SwitchEvent",
 ]
@@ -30,7 +33,7 @@ class CallChanged(NamedTuple):
 class StreamChanged(NamedTuple):
     """A stream is "streaming", or "finished": then `stream.error` says why, None when it was stopped.
 
-    A stream that could not be started has neither event.
+    A stream that could not be started has neither event, but a StreamNotStarted.
     """
 
     call: "Call"
@@ -38,4 +41,12 @@ class StreamChanged(NamedTuple):
     state: StreamState
 
 
-SwitchEvent: TypeAlias = CallChanged | StreamChanged
+class StreamNotStarted(NamedTuple):
+    """A stream that was asked for, through whatever door, does not come about, for the reason in `error`."""
+
+    call: "Call"
+    request: "StreamRequest"
+    error: "StreamStartError"
+
+
+SwitchEvent: TypeAlias = CallChanged | StreamChanged | StreamNotStarted

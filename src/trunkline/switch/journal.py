@@ -13,7 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.switch.events import CallChanged, SwitchEvent
+from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
 from trunkline.switch.records import CallRecord, StreamRecord
 
 __all__ = ["Journal"]
@@ -115,7 +115,7 @@ class Journal:
                 self._n_ended += 1
                 while self._former and len(self._former) + self._n_ended > CALLS_MAX:
                     del self._former[next(iter(self._former))]
-        else:
+        elif isinstance(event, StreamChanged):
             self._put((event.call.id, event.stream.control_id), StreamRecord.of(event.stream))
 
     def flush(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:

@@ -28,7 +28,7 @@ from trunkline.relay import (
 )
 from trunkline.relay.jsonrpc import MESSAGE_BYTES_MAX
 from trunkline.switch.call import Call
-from trunkline.switch.events import CallChanged, CallState, StreamState, SwitchEvent
+from trunkline.switch.events import CallChanged, CallState, StreamChanged, StreamState, SwitchEvent
 from trunkline.switch.relay_client import Client, Link
 from trunkline.switch.sources import Source
 from trunkline.switch.stream import Stream as CallStream
@@ -221,20 +221,17 @@ class RelayDoor:
                     line.events.streaming(stream.control_id, time.time())
 
     def _on_event(self, event: SwitchEvent) -> None:
-        if isinstance(event, CallChanged):
-            if event.state == "created" and event.call.direction == "inbound":
-                line = self._lines[event.call.id] = _Line(event.call, self._events_of(event.call))
+        line = self._lines.get(event.call.id)
+        match event:
+            case CallChanged(call, "created") if call.direction == "inbound":
+                line = self._lines[call.id] = _Line(call, self._events_of(call))
                 self._offer(line)
-                return
-            line_or_none = self._lines.get(event.call.id)
-            if line_or_none is not None:
-                self._tell(line_or_none, self._state_events(line_or_none, event.state))
-                if event.state == "ended":
-                    del self._lines[event.call.id]
-            return
-        line_or_none = self._lines.get(event.call.id)
-        if line_or_none is not None:
-            self._tell(line_or_none, self._stream_events(line_or_none, event.stream, event.state))
+            case CallChanged(call, state) if line is not None:
+                self._tell(line, self._state_events(line, state))
+                if state == "ended":
+                    del self._lines[call.id]
+            case StreamChanged(_, stream, state) if line is not None:
+                self._tell(line, self._stream_events(line, stream, state))
 
     def _tell(self, line: _Line, events: Iterator[Event]) -> None:
         for event in events:
