@@ -17,6 +17,7 @@ from trunkline.net import serve
 from trunkline.net.targets import Targets
 from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.stream import StreamRequest
+from trunkline.switch import call as call_module
 from trunkline.switch.callbacks import StatusCallback, StreamStatus
 from trunkline.testing import speech_like
 from trunkline.testing.virtual_time import run_in_virtual_time
@@ -234,6 +235,55 @@ def test_live_ids_and_names_are_refused_and_finished_ones_are_not() -> None:
             assert [stream.state for stream in call.streams.values()] == ["streaming"] * 3
 
     run(main())
+
+
+def test_a_call_takes_so_many_live_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_module, "STREAMS_MAX", 2)
+    told = Told()
+
+    async def main() -> None:
+        async with serve(Seen()) as server, switch(told) as made:
+            call, other_call = await answered(made), await answered(made)
+            for control_id in ("S1", "S2"):
+                await call.stream(server.url, control_id=control_id)
+            with pytest.raises(StreamStartError, match="has 2 live streams"):
+                await call.stream(server.url, control_id="S3")
+            await other_call.stream(server.url, control_id="S3")
+            await call.stop_stream("S1")
+            await call.stream(server.url, control_id="S4")
+
+    run(main())
+    assert told.not_started == [("S3", "general_error")]
+
+
+def test_streams_that_are_asked_for_at_once_connect_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two of them the loop has a turn, in which calls send what is due."""
+    turns: list[int] = []
+
+    async def main() -> None:
+        n_turns = 0
+
+        async def count() -> None:
+            nonlocal n_turns
+            while True:
+                n_turns += 1
+                await asyncio.sleep(0)
+
+        def refuse(*args: Any, **options: Any) -> None:
+            turns.append(n_turns)
+            raise ConnectionRefusedError("nobody listens")
+
+        monkeypatch.setattr(call_module, "connected", refuse)
+        counting = asyncio.create_task(count())
+        async with switch() as made:
+            calls = [await answered(made) for _ in range(2)]
+            streams = [call.stream("ws://127.0.0.1/") for call in calls for _ in range(10)]
+            errors = await asyncio.gather(*streams, return_exceptions=True)
+            assert [getattr(error, "reason", None) for error in errors] == ["connection_refused"] * 20
+        counting.cancel()
+
+    run(main())
+    assert len(set(turns)) == 20
 
 
 def test_two_starts_of_one_id_at_once_are_one() -> None:

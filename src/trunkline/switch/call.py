@@ -37,6 +37,7 @@ with needs_extra("server"):
 
 __all__ = ["Call", "Exchange"]
 
+STREAMS_MAX: Final = 64  # live ones of a call
 FINISHED_MAX: Final = 256  # streams of a call that are remembered
 
 
@@ -53,6 +54,16 @@ class Exchange:
     callbacks: CallbackSender | None = None
     insecure_loopback: bool = False
     tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)  # that nobody waits for
+    connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def turn_to_connect(self) -> None:
+        """Wait until no other stream begins to connect in the same turn of the loop.
+
+        Connecting takes a millisecond of it: however many streams are asked for at once, every call has its
+        turn between two of them.
+        """
+        async with self.connecting:
+            await asyncio.sleep(0)
 
 
 class Call:
@@ -283,7 +294,10 @@ class Call:
             raise StreamStartError("general_error", f"call {self.id} has ended, or is about to")
         if not (request.url[:4].lower() == "wss:" or self._exchange.insecure_loopback):
             raise StreamStartError("invalid_url", "url: takes a wss:// URL: ws:// sends audio in the clear")
-        for stream in self._live_streams():
+        live = self._live_streams()
+        if len(live) >= STREAMS_MAX:
+            raise StreamStartError("general_error", f"call {self.id} has {STREAMS_MAX} live streams")
+        for stream in live:
             if stream.control_id == request.control_id:
                 raise StreamStartError(
                     "Duplicated stream ID", f"call {self.id} has a live stream {request.control_id[:64]}"
@@ -295,6 +309,7 @@ class Call:
 
     @asynccontextmanager
     async def _connected(self, request: StreamRequest) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        await self._exchange.turn_to_connect()
         targets, token = self._exchange.targets, request.authorization_bearer_token
         target = None if targets is None else await targets.resolve(request.url, schemes=("wss", "ws"))
         async with connected(request.url, token, self._exchange.ssl, target=target) as socket:
