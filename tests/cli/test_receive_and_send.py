@@ -41,6 +41,21 @@ def speech(tmp_path: Path) -> Path:
     return path
 
 
+def test_tls_with_the_certificate_that_is_kept(tmp_path: Path, speech: Path) -> None:
+    certificate = tmp_path / "keys" / "certificate.pem"
+    options = ("--calls", 1, "--tls", "--cert-dir", certificate.parent)
+    with receiving(tmp_path / "out", *options, PYTHONWARNINGS=TLS_WARNINGS) as (process, url):
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"  to be trusted by who streams here: {certificate}\n"
+        assert url.startswith("wss://127.0.0.1:")
+        sending = ("send", speech, "--url", url, "--speed", 0, "--cacert", certificate)
+        sent = trunkline(*sending, PYTHONWARNINGS=TLS_WARNINGS)
+        code, _, errors = read_rest(process)
+    assert (sent.returncode, sent.stderr, code, errors) == (0, "", 0, "")
+    with wave.open(str(only_file(tmp_path / "out"))) as file:
+        assert file.getnframes() == len(PCM) // 2
+
+
 def only_file(directory: Path) -> Path:
     (path,) = directory.iterdir()
     return path
@@ -328,7 +343,7 @@ def test_without_a_certificate_only_loopback_is_quiet(tmp_path: Path) -> None:
         code, _, errors = read_rest(process)
     assert (code, errors) == (
         0,
-        "warning: without --cert and --key, audio crosses the network in the clear\n",
+        "warning: without --tls or --cert, audio crosses the network in the clear\n",
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import read_rest, receiving, trunkline, trunkline_here
+from tests.cli.commands import ENV, GUARD_S, TRUNKLINE, read_rest, receiving, trunkline, trunkline_here
 from trunkline import wav
 from trunkline.net.tls import self_signed
 from trunkline.switch.swml import schema
@@ -142,6 +144,25 @@ def test_run_fails_when_a_stream_does_and_says_why(tmp_path: Path) -> None:
     ran = trunkline("swml", "run", refused, "--call", caller)
     assert ran.returncode == 1
     assert ran.stderr == "error: file:/// URLs are refused: there is no directory of sounds\n"
+
+
+def test_run_hangs_up_when_it_is_terminated(tmp_path: Path) -> None:
+    """And takes a generator for the caller, and ws:// where that is asked for."""
+    verbs = '["answer", {"stream": {"url": "${url}"}}, {"sleep": -1}]'
+    document = write(tmp_path / "call.json", f'{{"sections": {{"main": {verbs}}}}}')
+    with receiving(tmp_path / "calls", "--calls", 1) as (receiver, url):
+        options = ("--call", "tone:440", "--insecure-loopback", "--var", f"url={url}")
+        command = [*TRUNKLINE, "swml", "run", document, *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENV) as process:
+            assert process.stdout is not None
+            assert any("streaming" in line for line in process.stdout)
+            process.terminate()
+            rest = process.stdout.read()
+            assert process.wait(GUARD_S) == 128 + signal.SIGTERM
+        assert re.search(r"stream [-0-9a-f]{36} finished, .*\n.*call ending\n.*call ended: hangup\n\Z", rest)
+        code, output, _ = read_rest(receiver)
+    assert code == 0
+    assert "cut short" not in output
 
 
 def test_check_names_the_line_and_the_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

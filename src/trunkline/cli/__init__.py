@@ -15,5 +15,7 @@ def main() -> None:
         from trunkline.cli.app import app
 
         app(prog_name="trunkline")
+    except KeyboardInterrupt:  # while it is still being imported
+        sys.exit(130)
     except LibraryMissingError as error:  # click; rich, where the list of commands needs it
         sys.exit(f"error: {error}")

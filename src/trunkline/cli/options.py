@@ -1,14 +1,26 @@
 """Options that more than one command takes, and how their values are read."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
 
+from trunkline.errors import TrunklineError
 from trunkline.formats import CodecSpec
 from trunkline.track import Packetizer
 
-__all__ = ["TRACKS", "NumberRange", "bearer_token_option", "read_address", "read_codec", "read_pairs"]
+__all__ = [
+    "TRACKS",
+    "NumberRange",
+    "bearer_token_option",
+    "cert_dir_option",
+    "insecure_loopback_option",
+    "read_address",
+    "read_codec",
+    "read_pairs",
+    "read_source",
+]
 
 #: Both spellings of the stream APIs, and the tracks that each names.
 TRACKS = {
@@ -26,6 +38,17 @@ bearer_token_option = click.option(
     show_envvar=True,
     metavar="TOKEN",
     help="Authorization of the stream. The variable keeps it out of the list of processes.",
+)
+
+cert_dir_option = click.option(
+    "--cert-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(click.get_app_dir("trunkline")),
+    show_default=True,
+    help="Where the switch's certificate, its key and its token are kept.",
+)
+insecure_loopback_option = click.option(
+    "--insecure-loopback", is_flag=True, help="Let streams go to ws:// on this machine, in the clear."
 )
 
 
@@ -69,3 +92,18 @@ def read_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
             raise click.BadParameter(f"{key!r} is given twice")
         pairs[key] = value
     return pairs
+
+
+def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Check a source now, and not when somebody calls."""
+    if value is None:
+        return None
+    from trunkline.switch.source_names import SOURCE_NAMES, check_source
+
+    try:
+        check_source(value)
+    except FileNotFoundError as error:
+        raise click.BadParameter(f"{value!r}: there is no such file; takes {SOURCE_NAMES}") from error
+    except (TrunklineError, OSError) as error:
+        raise click.BadParameter(str(error)) from error
+    return value

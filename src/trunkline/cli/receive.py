@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trunkline import opus
-from trunkline.cli.options import bearer_token_option, read_address, read_codec
+from trunkline.cli.options import bearer_token_option, cert_dir_option, read_address, read_codec
 from trunkline.formats import OPUS_RATES, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, CodecSpec
 from trunkline.stream.recording_files import FORMATS, LAYOUTS
 
@@ -97,6 +97,12 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--cert", type=PEM, help="Certificate chain (PEM): serve wss instead of ws.")
 @click.option("--key", type=PEM, help="Private key of the certificate (PEM).")
 @click.option(
+    "--tls",
+    is_flag=True,
+    help="Serve wss with the certificate of --cert-dir, made when there is none.",
+)
+@cert_dir_option
+@click.option(
     "--max-message-bytes",
     type=click.IntRange(1),
     default=65536,
@@ -120,6 +126,8 @@ def receive(
     bearer_token: str | None,
     cert: Path | None,
     key: Path | None,
+    tls: bool,
+    cert_dir: Path,
     max_message_bytes: int,
     calls: int | None,
 ) -> None:
@@ -129,7 +137,7 @@ def receive(
     could not be written.
     """
     from trunkline.net import CallRecordings, serve, serve_rtp  # here, so that --help needs no aiohttp
-    from trunkline.net.tls import is_loopback, server_context
+    from trunkline.net.tls import is_loopback, kept_certificate, server_context
 
     if rate is not None and rate % 50:
         raise click.BadParameter(
@@ -141,7 +149,7 @@ def receive(
     common: dict[str, Any] = {"sample_rate": rate, "output": "both" if keep_opus else "pcm", "n_calls": calls}
     serving: Serving
     if rtp is not None:
-        _refuse_beside_rtp("listen", "bearer_token", "cert", "key", "max_message_bytes", "capture")
+        _refuse_beside_rtp("listen", "bearer_token", "cert", "key", "tls", "max_message_bytes", "capture")
         if keep_opus and (codec is None or codec.name != "OPUS"):
             raise click.UsageError("--keep-opus keeps what --codec OPUS brings")
         serving = partial(serve_rtp, host=host, port=port, codec=codec or "PCMU", **common)
@@ -150,9 +158,16 @@ def receive(
             raise click.UsageError("--codec says what --rtp brings: a WebSocket stream says so itself")
         if (cert is None) != (key is None):
             raise click.UsageError("--cert and --key belong together: give both or neither")
+        if tls:
+            if cert is not None:
+                raise click.UsageError("--tls brings its own certificate: give it, or --cert and --key")
+            cert, key = kept_certificate(cert_dir.absolute(), host)
         context = server_context(cert, key) if cert and key else None
         if context is None and not is_loopback(host):
-            click.echo("warning: without --cert and --key, audio crosses the network in the clear", err=True)
+            click.echo(
+                "warning: without --tls or --cert, audio crosses the network in the clear",
+                err=True,
+            )
         serving = partial(
             serve,
             host=host,
@@ -165,7 +180,7 @@ def receive(
         )
     try:
         recordings = partial(CallRecordings, out, layout=layout, format=format)
-        code = asyncio.run(_receive(serving, recordings, calls, stats))
+        code = asyncio.run(_receive(serving, recordings, calls, stats, ca_file=cert if tls else None))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -194,6 +209,8 @@ async def _receive(
     recordings: "partial[CallRecordings]",
     calls: int | None,
     stats: Path | None,
+    *,
+    ca_file: Path | None,
 ) -> int:
     from trunkline.cli.live import RecordingView
     from trunkline.cli.summary import append_stats
@@ -216,6 +233,8 @@ async def _receive(
         handler = recordings(on_start=view.started, on_end=ended)
         async with serving(handler) as server:
             view.note(f"listening on {server.url}, recording into {handler.directory}")
+            if ca_file is not None:  # `trunkline switch` trusts it
+                view.note(f"  to be trusted by who streams here: {ca_file}")
             async with view:
                 await stop.wait()
     return 1 if view.n_failed else 0

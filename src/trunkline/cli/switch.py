@@ -9,29 +9,17 @@ from typing import Any
 import click
 
 from trunkline.cli.calling import CALLING, Calling
-from trunkline.cli.options import NumberRange, read_address
+from trunkline.cli.options import (
+    NumberRange,
+    cert_dir_option,
+    insecure_loopback_option,
+    read_address,
+    read_source,
+)
 from trunkline.cli.sending import cacert_option
 from trunkline.cli.serving import Serving
-from trunkline.errors import TrunklineError
 
 __all__ = ["switch"]
-
-APP_DIR = Path(click.get_app_dir("trunkline"))
-
-
-def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Check a source now, and not when somebody calls."""
-    if value is None:
-        return None
-    from trunkline.switch.source_names import SOURCE_NAMES, check_source
-
-    try:
-        check_source(value)
-    except FileNotFoundError as error:
-        raise click.BadParameter(f"{value!r}: there is no such file; takes {SOURCE_NAMES}") from error
-    except (TrunklineError, OSError) as error:
-        raise click.BadParameter(str(error)) from error
-    return value
 
 
 def read_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -107,17 +95,9 @@ def read_key(ctx: click.Context, param: click.Parameter, value: str | None) -> s
     metavar="HOST",
     help="Let streams go to this host or network, which is not public; repeatable.",
 )
-@click.option(
-    "--insecure-loopback", is_flag=True, help="Let streams go to ws:// on this machine, in the clear."
-)
+@insecure_loopback_option
 @cacert_option
-@click.option(
-    "--cert-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=APP_DIR,
-    show_default=True,
-    help="Where the certificate, its key and the token are kept.",
-)
+@cert_dir_option
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import click
 
-from trunkline.cli.options import read_pairs
+from trunkline.cli.options import insecure_loopback_option, read_pairs, read_source
 from trunkline.cli.output import describe, open_console, printable
 from trunkline.cli.sending import cacert_option
 from trunkline.errors import FormatError, RemoteProtocolError
-from trunkline.switch.events import StreamChanged, SwitchEvent
+from trunkline.switch.events import CallChanged, StreamChanged, SwitchEvent
 from trunkline.switch.swml import (
     Connect,
     Document,
@@ -37,7 +38,6 @@ __all__ = ["swml"]
 _NAMES = {verb: name for name, verb in VERBS.items()}
 
 document_type = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
-audio_type = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -57,7 +57,7 @@ def check_documents(documents: tuple[Path, ...]) -> None:
             n_wrong += 1
             click.echo(f"error: {printable(str(error))}", err=True)
         else:
-            click.echo(f"{path}: {n_verbs} verb{'' if n_verbs == 1 else 's'}")
+            click.echo(f"{printable(str(path))}: {n_verbs} verb{'' if n_verbs == 1 else 's'}")
     if n_wrong:
         raise SystemExit(1)
 
@@ -71,9 +71,14 @@ def print_schema() -> None:
 @swml.command("run")
 @click.argument("document", type=document_type)
 @click.option(
-    "--call", "caller", required=True, type=audio_type, help="What the caller says; then they hang up."
+    "--call",
+    "caller",
+    required=True,
+    callback=read_source,
+    metavar="SOURCE",
+    help="What the caller says; then they hang up.",
 )
-@click.option("--outbound", type=audio_type, help="What the other side says.")
+@click.option("--outbound", callback=read_source, metavar="SOURCE", help="What the other side says.")
 @click.option(
     "--var",
     "variables",
@@ -91,26 +96,33 @@ def print_schema() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Where file:/// URLs of the document lead; without it they are refused.",
 )
+@insecure_loopback_option
 @cacert_option
-def run_document(document: Path, caller: Path, outbound: Path | None, **options: Any) -> None:
+def run_document(document: Path, insecure_loopback: bool, **options: Any) -> None:
     """Run the DOCUMENT, YAML or JSON, on a call, and show what happens, verb by verb.
 
-    Of an audio file the first channel is heard. Streams, sounds and status callbacks go where the document
-    says. The exit code is 1 when a verb or a stream has failed.
+    A SOURCE is an audio file, of which the first channel is heard, a capture (.jsonl) of `trunkline receive`,
+    speech, silence, tone:HZ or rtp:HOST:PORT[/CODEC]. Streams, sounds and status callbacks go where the
+    document says. The exit code is 1 when a verb or a stream has failed. Ctrl-C or SIGTERM hangs up.
     """
-    asyncio.run(_run(_read(document), caller, outbound, **options))
+    parsed = _read(document, insecure_loopback=insecure_loopback)
+    try:
+        asyncio.run(_run(parsed, insecure_loopback=insecure_loopback, **options))
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
-def _read(path: Path) -> Document:
+def _read(path: Path, *, insecure_loopback: bool = False) -> Document:
     with click.open_file(str(path), "rb") as file:
-        return parse(file.read(BYTES_MAX + 1), str(path))
+        return parse(file.read(BYTES_MAX + 1), str(path), insecure_loopback=insecure_loopback)
 
 
 async def _run(
     document: Document,
-    caller: Path,
-    outbound: Path | None,
     *,
+    caller: str,
+    outbound: str | None,
+    insecure_loopback: bool,
     variables: dict[str, str],
     from_number: str,
     to_number: str,
@@ -119,18 +131,28 @@ async def _run(
 ) -> None:
     from trunkline.net.targets import ANYWHERE, Targets  # here, so that --help needs no aiohttp
     from trunkline.net.tls import client_context
-    from trunkline.switch import CallbackSender, FileSource, ScriptedCall, Sounds, Switch, call_scope
+    from trunkline.switch import CallbackSender, ScriptedCall, Sounds, Switch, call_scope
+    from trunkline.switch.source_names import open_source
 
+    running = asyncio.current_task()
+    if running is not None and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     ssl, targets = client_context(cacert), Targets(ANYWHERE)
     shown = _Shown()
     async with (
         CallbackSender(targets, ssl=ssl) as callbacks,
-        Switch(project_id="swml-run", token="", ssl=ssl, callbacks=callbacks) as switch,
+        Switch(
+            project_id="swml-run",
+            token="",
+            ssl=ssl,
+            callbacks=callbacks,
+            insecure_loopback=insecure_loopback,
+        ) as switch,
     ):
         switch.subscribe(shown.event)
         call = switch.place_call(
-            FileSource(caller),
-            outbound=None if outbound is None else FileSource(outbound),
+            await open_source(caller),
+            outbound=None if outbound is None else await open_source(outbound),
             from_number=from_number,
             to_number=to_number,
         )
@@ -161,15 +183,15 @@ class _Shown:
             self._line(f"main[{step.index}] failed: {describe(step.error)}")
 
     def event(self, event: SwitchEvent) -> None:
-        if not isinstance(event, StreamChanged):
-            reason = f": {event.call.end_reason}" if event.state == "ended" else ""
-            self._line(f"call {event.state}{reason}")
-            return
-        stream = event.stream
-        self.n_failed += stream.error is not None
-        how = stream.request.url if event.state == "streaming" else f"{stream.messages_sent} messages"
-        why = "" if stream.error is None else f": {describe(stream.error)}"
-        self._line(f"stream {stream.control_id} {event.state}, {how}{why}")
+        match event:  # of a stream that is not started its step tells
+            case CallChanged(call, state):
+                reason = f": {call.end_reason}" if state == "ended" else ""
+                self._line(f"call {state}{reason}")
+            case StreamChanged(_, stream, state):
+                self.n_failed += stream.error is not None
+                how = stream.request.url if state == "streaming" else f"{stream.messages_sent} messages"
+                why = "" if stream.error is None else f": {describe(stream.error)}"
+                self._line(f"stream {stream.control_id} {state}, {how}{why}")
 
     def variables(self, left: Mapping[str, Any]) -> None:
         for name, value in left.items():
