@@ -77,7 +77,7 @@ class Doors:
         answer = json.loads(text)
         if response.status >= 400:
             [error] = answer["errors"]
-            assert set(answer) == {"errors"}
+            assert answer == {"status": response.status, "message": error["message"], "errors": [error]}
             assert set(error) == {"type", "code", "message", "attribute", "url"}
             assert error["type"]
             assert error["code"]

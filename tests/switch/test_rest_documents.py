@@ -205,7 +205,7 @@ def test_a_document_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -
             call = d.switch.calls[answer["sid"]]
             await asyncio.wait_for(call.wait_for_ended(), 5)
             assert (await d.ask("GET", f"{ACCOUNT}/Calls/{call.id}", 200))["status"] == "failed"
-        assert "ClientConnectorError" in caplog.text
+        assert "a document of '127.0.0.1' cannot be fetched: Connection refused" in caplog.text
         assert "very-secret" not in caplog.text
 
     run(test())
@@ -234,6 +234,31 @@ def test_a_document_without_end(caplog: pytest.LogCaptureFixture) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("dial", DIALS)
+def test_a_document_and_a_url_are_one_too_many(dial: Dial) -> None:
+    async def test() -> None:
+        async with doors() as d:
+            swml = document(d.endpoint.url)
+            answer = await dial(d, 422, swml=swml, url="https://example.com/")
+            assert answer["errors"][0]["attribute"].lower() == "url"
+            assert not d.switch.calls
+
+    run(test())
+
+
+def test_verbs_that_fail_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with doors() as d:
+            main = ["answer", *[{"stream": {"url": "${nothing}"}}] * 3]
+            await dial_calling(d, swml={"sections": {"main": main}})
+            await asyncio.wait_for(the_call(d).wait_for_ended(), 5)
+            assert the_call(d).end_reason == "hangup"
+        assert caplog.text.count("main[1] failed: url: is empty: takes a wss:// URL") == 1
+        assert caplog.text.count("failed") == 1
+
+    run(test())
+
+
 def test_a_document_server_that_speaks_no_http(caplog: pytest.LogCaptureFixture) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -245,7 +270,7 @@ def test_a_document_server_that_speaks_no_http(caplog: pytest.LogCaptureFixture)
             port = server.sockets[0].getsockname()[1]
             answer = await dial_compat(d, url=f"http://127.0.0.1:{port}/?key=very-secret")
             await asyncio.wait_for(d.switch.calls[answer["sid"]].wait_for_ended(), 5)
-        assert "its document failed: ClientResponseError" in caplog.text
+        assert "cannot be fetched: the server does not speak HTTP" in caplog.text
         assert "very-secret" not in caplog.text
 
     run(test())

@@ -59,6 +59,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         ("DELETE", f"{ACCOUNT}/Calls/nobody"),
         ("POST", f"{ACCOUNT}/Calls/nobody/Streams"),
         ("GET", "/api/whatever"),
+        ("GET", "/api"),
+        ("GET", "/Accounts"),
         ("GET", "/Accounts/other/Calls"),
     ],
 )

@@ -49,6 +49,15 @@ def test_calls_that_come_between_two_pages_repeat_nothing() -> None:
     run(test())
 
 
+def test_a_status_that_no_call_has() -> None:
+    async def test() -> None:
+        async with doors() as d:
+            error = await d.refused("GET", f"{ACCOUNT}/Calls?Status=bogus", 422)
+            assert (error["attribute"], error["message"][:21]) == ("Status", "Status: takes queued,")
+
+    run(test())
+
+
 def test_filters() -> None:
     async def test() -> None:
         async with doors() as d:

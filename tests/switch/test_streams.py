@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 from typing import Any
 
 import msgspec
@@ -67,8 +68,8 @@ def test_one_that_fails_touches_neither_the_others_nor_the_call() -> None:
             "one": "None",
             "two": "None",
             "enough": "None",
-            "bad": "the endpoint ended the stream with close code 1011: out of order",
-            "gone": "the endpoint ended the stream with close code 1006",
+            "bad": "the stream ended with close code 1011: out of order",
+            "gone": "the stream ended with close code 1006",
         }
         assert isinstance(streams["bad"].error, RemoteProtocolError)
         assert ended_s is not None
@@ -197,7 +198,9 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_takes_nothing() -> None:
             began_ms = now_ms()
             await call.hangup()
             assert now_ms() - began_ms < 2100
-            assert "had not taken" in str(stream.error)
+            assert re.fullmatch(
+                r"the endpoint had not taken \d+ messages within 2 s: dropped", str(stream.error)
+            )
             reads_again.set()
             messages, close_code = await ended
             # What had been given to the system came; what had not is not kept for it.
@@ -205,6 +208,22 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_takes_nothing() -> None:
             assert '"stop"' not in messages[-1]
 
     run_in_virtual_time(main())
+
+
+def test_a_message_that_is_too_long_is_named() -> None:
+    async def long_winded(socket: web.WebSocketResponse) -> None:
+        await socket.receive()
+        await socket.receive()  # start
+        await socket.send_str("x" * 70_000)
+        await socket.receive()
+
+    async def main() -> None:
+        async with endpoint(long_winded) as url, switch() as made:
+            call = await answered(made)
+            event = await (await call.stream(url)).wait(5)
+            assert "Message size 70000 exceeds limit" in str(event.stream.error)
+
+    run(main())
 
 
 def test_a_hang_up_does_not_wait_for_an_endpoint_that_goes_on_talking() -> None:
@@ -222,7 +241,7 @@ def test_a_hang_up_does_not_wait_for_an_endpoint_that_goes_on_talking() -> None:
             began_ms = now_ms()
             await call.hangup()
             assert now_ms() - began_ms < 2100
-            assert "1006" in str(call.streams[action.control_id].error)
+            assert "had not closed within 2 s" in str(call.streams[action.control_id].error)
 
     run_in_virtual_time(main())
 

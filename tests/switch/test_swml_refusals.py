@@ -69,7 +69,11 @@ VERB_CASES = {
         "[0].stream.url",
         "holds a fragment, which no WebSocket URL has (RFC 6455 3)",
     ),
-    "- stream:\n    url: 'wss://h/a b'": (5, "[0].stream.url", URL),
+    "- stream:\n    url: 'wss://h/a b'": (
+        5,
+        "[0].stream.url",
+        f"holds a space or a control character: {URL}",
+    ),
     "- stream:\n    url:\n    name: one": (5, "[0].stream.url", f"{URL}, not null"),
     "- stream:\n    url: [wss://h/]": (5, "[0].stream.url", f"{URL}, not a list"),
     "- stream: {url: 'wss://h/', name: ''}": (4, "[0].stream.name", "takes a string that is not empty"),

@@ -174,6 +174,8 @@ class Sending:
                 self._used_s = max(self._used_s, self._loop.time() - MESSAGES_AHEAD_S)
         if message.type is WSMsgType.CLOSE:
             self._reason = message.extra or ""
+        elif message.type is WSMsgType.ERROR:  # ours: no WebSocket, a message that is too long, no pong
+            self._reason = str(message.data)
 
     async def _refuse_flood(self) -> None:
         """Say why, read nothing more from the server, and drop it."""

@@ -154,9 +154,10 @@ def _check_json_size(field: str, value: object, bytes_max: int) -> None:
 
 def _check_stream_url(url: str, insecure_loopback: bool) -> None:
     schemes = ("wss", "ws") if insecure_loopback else ("wss",)
+    takes = "a wss:// URL, or ws:// to a loopback host" if insecure_loopback else "a wss:// URL"
     if url[:5].lower() == "ws://" and not insecure_loopback:
         raise FormatError("url: takes a wss:// URL; ws:// is refused, since it sends audio in the clear")
-    parts = _check_url("url", url, schemes, "a wss:// URL")
+    parts = _check_url("url", url, schemes, takes)
     if parts.scheme == "ws" and not is_loopback(parts.hostname or ""):
         raise FormatError(f"url: ws:// goes to a loopback host only, not to {(parts.hostname or '')[:64]!r}")
     if "#" in url:
@@ -165,16 +166,29 @@ def _check_stream_url(url: str, insecure_loopback: bool) -> None:
 
 def _check_url(field: str, url: str, schemes: tuple[str, ...], takes: str) -> SplitResult:
     """Split a URL; what is wrong is told without the URL, which may hold a password."""
+    if not url:
+        raise FormatError(f"{field}: is empty: takes {takes}")
+    if any(c <= " " or c == "\x7f" for c in url):
+        raise FormatError(f"{field}: holds a space or a control character: takes {takes}")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:  # brackets or a port that cannot be
+        host = parts.hostname
+    except ValueError:  # brackets that cannot be
         raise FormatError(f"{field}: takes {takes}") from None
-    if parts.scheme not in schemes or not host or port == 0 or any(c <= " " or c == "\x7f" for c in url):
+    if parts.scheme not in schemes or not host:
         raise FormatError(f"{field}: takes {takes}")
+    if not _has_port(parts):
+        raise FormatError(f"{field}: its port is not one of 1 to 65535")
     if "@" in parts.netloc:
         raise FormatError(f"{field}: holds a user name or password, which would show in logs")
     return parts
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _codec(text: str) -> CodecSpec:

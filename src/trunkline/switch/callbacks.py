@@ -176,6 +176,8 @@ def reason_of(error: Exception) -> str:
         return "the server does not speak TLS as it should"
     if isinstance(error, aiohttp.ClientConnectorError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the server does not speak HTTP as it should"
     return type(error).__name__ if isinstance(error, aiohttp.ClientError) else str(error)
 
 

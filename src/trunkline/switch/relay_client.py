@@ -129,8 +129,13 @@ class Link:
 
     async def _watch(self) -> None:
         """Ping, and drop a client of which nothing comes."""
+        ping_s = self._opened_s + PING_INTERVAL_S
         while True:
-            await asyncio.sleep(PING_INTERVAL_S)
+            wait_s = min(ping_s, self._heard_s + SILENCE_MAX_S) - self._now()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+                continue
+            ping_s += PING_INTERVAL_S
             if not self.connection.authenticated and self._now() - self._opened_s >= CONNECT_TIMEOUT_S:
                 _log.warning("%s: not authenticated within %g s: dropped", self.peer, CONNECT_TIMEOUT_S)
                 self.abort()

@@ -55,7 +55,7 @@ def rest_routes(
         # A path is matched as it is decoded, and may hold a line feed.
         web.route(
             "*",
-            path + r"/{below:[\s\S]*}",
+            path + r"{below:(?:/[\s\S]*)?}",
             guard(handler),
         )
         for path, handler in handlers.items()

@@ -150,4 +150,6 @@ def _nested(form: Mapping[str, Any]) -> dict[str, Any]:
             members = params.setdefault(match[1], {})
             if isinstance(members, dict):
                 members[match[2]] = value
+    if params and "params" in body:
+        raise RestError(422, "invalid_parameter", "params: is given beside params[...]", "params")
     return {**body, "params": params} if params else body

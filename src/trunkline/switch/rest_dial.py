@@ -9,16 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.errors import FormatError, LibraryMissingError, TrunklineError
+from trunkline.errors import FormatError, LibraryMissingError, StreamStartError, TrunklineError
 from trunkline.extras import needs_extra
 from trunkline.net.targets import Target, Targets
 from trunkline.switch.call import Call
+from trunkline.switch.callbacks import reason_of
 from trunkline.switch.records import CallRecord
 from trunkline.switch.rest_http import RestError, text
 from trunkline.switch.scripted_call import OpenSound, ScriptedCall, call_scope
 from trunkline.switch.sources import Source
 from trunkline.switch.switch import Switch
-from trunkline.switch.swml import Document, parse, run
+from trunkline.switch.swml import Document, Step, parse, run
 
 with needs_extra("server"):
     import aiohttp
@@ -104,6 +105,9 @@ class Dialler:
         if method not in ("POST", "GET"):
             message = f"{names['method']}: takes POST or GET"
             raise RestError(422, "invalid_parameter", message, names["method"])
+        if fields.get(names["swml"]) and fields.get(names["url"]):
+            message = f"{names['url']}: is given beside {names['swml']}: takes one of both"
+            raise RestError(422, "invalid_parameter", message, names["url"])
         if fields.get(names["swml"]) in (None, ""):
             target = await self._resolve(text(fields, names["url"], characters_max=65_535), names["url"])
             return partial(self._fetch, target, method)
@@ -154,7 +158,8 @@ class Dialler:
             await asyncio.wait((former,))
         try:
             scripted = ScriptedCall(call, open_sound=self._open_sound)
-            await run(await get_document(), scripted, scopes={"call": call_scope(call)})
+            scope = {"call": call_scope(call)}
+            await run(await get_document(), scripted, scopes=scope, on_step=_Failures(call).tell)
         except asyncio.CancelledError:  # another document takes its place
             raise
         except _FAILURES as error:
@@ -164,6 +169,16 @@ class Dialler:
         await call.hangup("error")  # nothing when it has ended
 
     async def _fetch(self, target: Target, method: str, call: Call | CallRecord) -> Document:
+        host = (target.url.raw_host or "")[:64]
+        try:
+            data = await self._read(target, method, call)
+        except TimeoutError:
+            raise TimeoutError(f"a document of {host!a} has not come in time") from None
+        except (ConnectionError, aiohttp.ClientError) as error:
+            raise OSError(f"a document of {host!a} cannot be fetched: {reason_of(error)}") from error
+        return await self._parse(data, "document")
+
+    async def _read(self, target: Target, method: str, call: Call | CallRecord) -> bytes:
         client = target.session(timeout=FETCH_TIMEOUT, auto_decompress=False)
         options: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl}
         if method == "POST":
@@ -178,7 +193,21 @@ class Dialler:
             data = bytearray()
             while len(data) <= DOCUMENT_BYTES_MAX and (chunk := await response.content.readany()):
                 data += chunk
-        return await self._parse(bytes(data), "document")
+        return bytes(data)
+
+
+class _Failures:
+    """Log the first verb of a document that fails: nobody else tells. Of streams the switch does."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._is_told = False
+
+    def tell(self, step: Step) -> None:
+        if step.error is None or self._is_told or isinstance(step.error, StreamStartError):
+            return
+        self._is_told = True
+        _log.warning("call %.64r: main[%d] failed: %.200s", self._call.id, step.index, _reason(step.error))
 
 
 async def _ready(document: Document, *of_call: Call | CallRecord) -> Document:
@@ -192,5 +221,6 @@ def _check_live(call: Call | CallRecord) -> Call:
 
 
 def _reason(error: Exception) -> str:
-    """Say what went wrong; what aiohttp says of a connection has its URL, which may hold a secret."""
-    return str(error) if isinstance(error, TrunklineError) else type(error).__name__
+    """Say what went wrong, without a URL, which may hold a secret."""
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or reason_of(error) or type(error).__name__

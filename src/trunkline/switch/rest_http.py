@@ -94,7 +94,8 @@ class RestError(RemoteProtocolError):
             "attribute": self.attribute,
             "url": f"{_ERRORS_URL}#{self.code}",
         }
-        return {"errors": [error]}
+        # Twilio's client shows what stands beside the errors.
+        return {"status": self.status, "message": str(self), "errors": [error]}
 
 
 def guarded(

@@ -10,6 +10,16 @@ __all__ = ["page_of"]
 
 PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 1000
+_STATUSES: Final = (
+    "queued",
+    "ringing",
+    "in-progress",
+    "completed",
+    "busy",
+    "no-answer",
+    "canceled",
+    "failed",
+)
 _FILTERS: Final = {"Status": "status", "From": "from", "To": "to"}
 
 
@@ -30,6 +40,8 @@ def page_of(calls: Sequence[Mapping[str, Any]], query: Mapping[str, str], uri: s
     size = _number(query, "PageSize", PAGE_SIZE, 1, PAGE_SIZE_MAX)
     page = _number(query, "Page", 0, 0, 10**9)
     wanted = {name: query[name] for name in _FILTERS if query.get(name)}
+    if wanted.get("Status", _STATUSES[0]) not in _STATUSES:
+        raise RestError(422, "invalid_parameter", f"Status: takes {', '.join(_STATUSES)}", "Status")
     start = page * size
     if "PageToken" in query:
         at = next((i for i, call in enumerate(calls) if call["sid"] == query["PageToken"]), None)

@@ -86,6 +86,7 @@ class Stream:
         self._wake = asyncio.Event()
         self._stopping = False
         self._failure: TrunklineError | None = None
+        self._is_dropped = False
         self._sending: _Sending | None = None
         self._settled = asyncio.Event()  # accepted, or finished
         self._finished = asyncio.Event()
@@ -205,6 +206,7 @@ class Stream:
 
     def _abort(self) -> None:
         if self._sending is not None and self.state != "finished":
+            self._is_dropped = True
             self._sending.abort()
 
     async def _run(self, connect: Connect) -> StreamResult:
@@ -261,13 +263,16 @@ class Stream:
         result = task.result()
         if result.complete or (result.close_code == 1000 and not self._stopping):
             return None
-        if self._queue:
-            return RemoteProtocolError(
-                f"the endpoint had not taken {len(self._queue)} messages when the connection ended"
-            )
         reason = without_token(self.request.authorization_bearer_token, result.close_reason)
         why = f": {reason}" if reason else ""
-        return RemoteProtocolError(f"the endpoint ended the stream with close code {result.close_code}{why}")
+        if self._is_dropped:
+            what = f"taken {len(self._queue)} messages" if self._queue else "closed"
+            return RemoteProtocolError(f"the endpoint had not {what} within {DRAIN_TIMEOUT_S:g} s: dropped")
+        if self._queue:
+            return RemoteProtocolError(
+                f"the endpoint had not taken {len(self._queue)} messages when the connection ended{why}"
+            )
+        return RemoteProtocolError(f"the stream ended with close code {result.close_code}{why}")
 
 
 def _start_error(error: TrunklineError | OSError | None) -> StreamStartError:
