@@ -124,10 +124,10 @@ def test_reading_goes_on_where_it_was_left() -> None:
     reader = opus.OggReader(io.BytesIO(written(PACKETS)))
     assert reader.position == 0
     for packet in reader:
-        assert packet == (PACKETS[0], 0, 0, 0)
+        assert packet == (PACKETS[0], 0, 0)
         break
     assert reader.position == 960
-    assert next(reader) == (PACKETS[1], 960, 0, 0)
+    assert next(reader) == (PACKETS[1], 960, 0)
     assert reader.duration_ms == 2400 - 6.5
     assert [packet.packet for packet in reader] == PACKETS[2:]
     assert next(reader, None) is None

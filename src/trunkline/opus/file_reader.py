@@ -152,7 +152,7 @@ class OpusReader(Exclusive):
             self._decoder.recover_into(packet.packet, out, gap)
         del pcm[: more * block_bytes]
         heard = self._decoder.decode(packet.packet, sample_format="f32" if item == "f" else "s16")
-        trimmed = packet.trimmed_samples // self._clock_samples
+        trimmed = self._packets.trimmed_samples // self._clock_samples
         pcm += heard[: len(heard) - trimmed * block_bytes]
         skipped = min(self._to_skip // self._clock_samples, len(pcm) // block_bytes)
         self._to_skip -= skipped * self._clock_samples

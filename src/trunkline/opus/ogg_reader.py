@@ -34,14 +34,12 @@ _HEAD: Final = struct.Struct("<8sBBHIhB")
 class OggPacket(NamedTuple):
     """A packet, the position of its first sample at 48 kHz, and how many are missing before it.
 
-    The position has `pre_skip` still to be taken off. `lost_samples` is what OggWriter.write takes, and
-    `trimmed_samples` how many of its end are not to be played.
+    The position has `pre_skip` still to be taken off. `lost_samples` is what OggWriter.write takes.
     """
 
     packet: bytes
     position: int
     lost_samples: int = 0
-    trimmed_samples: int = 0
 
 
 class OggReader(Exclusive):
@@ -106,8 +104,9 @@ class OggReader(Exclusive):
         self._audio_due = True
         self._part: bytearray | None = None  # of a packet that goes on with the next page
         # Of the time, at 48 kHz.
-        self._ready: deque[tuple[OggPacket, int]] = deque()  # each with its end
+        self._ready: deque[tuple[OggPacket, int, int]] = deque()  # each with its end, and what is trimmed
         self._position = 0  # where the last packet that was given ended
+        self._trimmed = 0  # of its samples
         self._end = 0  # where the last one that is ready ends
         self._offset = 0  # where the link's granule position 0 is
         self._link_begin = self._link_end = 0  # of its audio, without what is trimmed
@@ -144,6 +143,11 @@ class OggReader(Exclusive):
             self._duration_ms = whole._duration_ms
         return self._duration_ms
 
+    @property
+    def trimmed_samples(self) -> int:
+        """How many samples at 48 kHz of the last packet that was given are not to be played (RFC 7845 4.4)."""
+        return self._trimmed
+
     def __iter__(self) -> Self:
         return self
 
@@ -155,7 +159,7 @@ class OggReader(Exclusive):
                 self._duration_ms = (self._played + self._link_samples()) * 1000 / RATE
                 raise StopIteration
             self._take(page)
-        packet, self._position = self._ready.popleft()
+        packet, self._position, self._trimmed = self._ready.popleft()
         return packet
 
     def __enter__(self) -> Self:
@@ -273,7 +277,7 @@ class OggReader(Exclusive):
             for packet, n_samples in packets:
                 begin, position = position, position + n_samples
                 trimmed = min(max(0, position - self._link_end), n_samples)
-                self._ready.append((OggPacket(packet, begin, lost, trimmed), position))
+                self._ready.append((OggPacket(packet, begin, lost), position, trimmed))
                 lost = 0
 
     def _place(self, page: Page, n_samples: int) -> int:
