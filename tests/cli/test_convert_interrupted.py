@@ -95,6 +95,8 @@ def test_stopped_at_any_moment(
     calls: Path, expected: list[bytes], number: int, code: int, jobs: int, seed: int
 ) -> None:
     returncode, errors = stopped(calls, number, seed, jobs)
+    if f"{N_FILES} of {N_FILES} files converted" in errors:
+        pytest.skip("all were converted before this process got to send a signal")
     assert returncode == code, errors
     assert errors == ""
     made = results(calls)

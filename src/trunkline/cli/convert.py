@@ -1,7 +1,6 @@
 """trunkline convert: recordings into others, one or millions."""
 
 import json
-import signal
 import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 import msgspec
 
 from trunkline.cli.convert_view import ConvertView
+from trunkline.cli.interruption import Interruption
 from trunkline.convert.batch import Outcome, run_batch, survey
 from trunkline.convert.items import Item, items_of, manifest_items
 from trunkline.convert.plan import FORMATS, QUALITIES, Plan, parse_raw, parse_trim
@@ -103,41 +103,29 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
         n_items, sources = survey(items())
     except FormatError as error:
         raise click.UsageError(str(error)) from error
-    view = ConvertView(n_items)
+    view, interruption = ConvertView(n_items), Interruption()
+
+    def on_progress(duration_s: float) -> None:
+        interruption.check()
+        view.advance(duration_s)
+
     outcomes = run_batch(
         items(),
         sources=sources,
         jobs=options["jobs"] if n_items > 1 else 1,
         resume=options["resume"],
         strict=options["strict"],
-        on_progress=view.advance,
+        on_progress=on_progress,
     )
-    # closed here: an error's traceback would keep what is half done until the process ends
     report_file = report_to(options["report"], append=options["resume"])
-    with stop_on_signals(), report_file as report, view, closing(outcomes):
+    # closed here: an error's traceback would keep what is half done until the process ends
+    with interruption, report_file as report, view, closing(outcomes):
         for outcome in outcomes:
             view.ended(outcome)
             report(outcome)
+            interruption.check()
     view.summarise()
     sys.exit(1 if view.n_failed else 0)
-
-
-@contextmanager
-def stop_on_signals() -> "Iterator[None]":
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, unless they are ignored."""
-
-    def stop(number: int, frame: object) -> None:
-        sys.exit(128 + number)  # as a shell reports it
-
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _plan(options: dict[str, Any]) -> Plan:

@@ -5,6 +5,7 @@ import stat
 import threading
 from collections.abc import Callable, Generator, Iterable, Set
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 
 import msgspec
@@ -142,10 +143,11 @@ def convert_item(
 
 def survey(items: Iterable[Item]) -> tuple[int, set[str]]:
     """Count items, and name the files that they are made of."""
-    n_items, sources = 0, set()
+    n_items = 0
+    sources: set[str] = set()
     for item in items:
         n_items += 1
-        sources |= {os.path.realpath(name) for name in item.sources if name != "-" and not is_remote(name)}
+        sources.update(_real_path(name) for name in item.sources if name != "-" and not is_remote(name))
     return n_items, sources
 
 
@@ -154,18 +156,29 @@ def _checked(item: Item, seen: set[str], sources: Set[str]) -> Item:
     if item.error is not None or item.target == "-":
         return item
     names = split_names(item.target, CHANNELS_MAX) if item.plan.split else [item.target]
-    targets = [name if is_remote(name) else os.path.realpath(name) for name in names]
-    own = {os.path.realpath(name) for name in item.sources}  # whose refusal says so
+    targets = [name if is_remote(name) else _real_path(name) for name in names]
     for name, target in zip(names, targets, strict=True):
         if target in seen and not _is_special(target):
             error = f"{name} is the output of another file already"
-        elif target in sources and target not in own:
+        elif target in sources and target not in map(_real_path, item.sources):  # which says so itself
             error = f"{name} is an input, which is never written to: choose another directory or format"
         else:
             continue
         return msgspec.structs.replace(item, error=error)
     seen.update(targets)
     return item
+
+
+def _real_path(name: str) -> str:
+    """Name what a name leads to, as os.path.realpath does, without looking at every directory every time."""
+    directory, base = os.path.split(os.path.join(os.getcwd(), name))
+    path = os.path.join(_real_directory(directory), base)
+    return os.path.realpath(path) if base in ("", ".", "..") or os.path.islink(path) else path
+
+
+@lru_cache(maxsize=1024)
+def _real_directory(name: str) -> str:
+    return os.path.realpath(name)
 
 
 def _is_special(path: str) -> bool:
