@@ -10,9 +10,12 @@ from tests.reference.convert import Samples
 from trunkline import wav
 from trunkline.convert import Plan, convert_bytes
 
-__all__ = ["BLOCK", "noise", "read_s16", "through", "wav_bytes", "write_wav"]
+__all__ = ["BLOCK", "PEAK_KIB", "noise", "read_s16", "through", "wav_bytes", "write_wav"]
 
 BLOCK = 32_768  # items in one of the pipeline's blocks, of all channels
+
+#: An expression: what this process took at most. (ru_maxrss is that of the process that started it, too.)
+PEAK_KIB = "int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
 
 
 def noise(n_samples: int, channels: int = 1, seed: int = 1) -> NDArray[np.int16]:

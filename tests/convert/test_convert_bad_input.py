@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import soundfile
 
-from tests.convert.recordings import noise, read_s16, wav_bytes
+from tests.convert.recordings import PEAK_KIB, noise, read_s16, wav_bytes
 from tests.full_disk import file_size_limit
 from tests.reference.wav import chunk, fmt, fmt_fields, riff
 from trunkline.convert import Plan, convert, convert_bytes
@@ -314,11 +314,11 @@ def test_flac_into_a_pipe_is_refused(tmp_path: Path) -> None:
     reader.join()
 
 
-ENDLESS = """
-import resource, sys
+ENDLESS = f"""
+import sys
 from trunkline.convert import Plan, convert
 from trunkline.convert.plan import parse_raw
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = {PEAK_KIB}
 def on_progress(duration_s):
     if duration_s > 3600:
         raise KeyboardInterrupt
@@ -326,7 +326,7 @@ try:
     convert(sys.argv[1], "/dev/null", Plan(format="wav", sample_rate=16000, raw=parse_raw("ulaw")),
         on_progress=on_progress)
 except KeyboardInterrupt:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print({PEAK_KIB} - before)
 """
 
 
