@@ -126,7 +126,10 @@ def test_strict_stops(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.wav", "-o", "b.wav", "--trim", "nan:"], "begin of nan s"),
         (["a.wav", "-o", "b.wav", "--normalize", "3"], "normalize of 3.0 dBFS: takes -100 to 0"),
         (["a.wav", "-o", "b.wav", "--raw", "mp3"], "unknown encoding 'mp3': takes pcm8, "),
-        (["a.wav", "-o", "b.wav", "--raw", "ulaw:x"], "raw 'ulaw:x': the form is ENCODING[be][:RATE[:"),
+        (
+            ["a.wav", "-o", "b.wav", "--raw", "ulaw:x"],
+            "raw 'ulaw:x': the form is ENCODING[be][:RATE[:CHANNELS]]",
+        ),
         (["a.wav", "-o", "b.wav", "--jobs", "0"], "0 is not in the range 1<=x<=256"),
         (["a.wav", "-o", "b.wav", "--offset", "1"], "--offset is of --stereo"),
         (["--stereo", "a.wav", "a.wav", "-o", "b.wav", "--offset", "nan"], "offset of nan s"),
@@ -302,6 +305,16 @@ def test_standard_streams_that_are_closed(calls: Path) -> None:
     ):
         done = subprocess.run(f"{command} {redirected}", shell=True, capture_output=True, text=True, env=ENV)  # noqa: S602
         assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_appended_to_a_file(calls: Path) -> None:
+    """Which is written to at its end, wherever one seeks: the header does not know its sizes."""
+    with open("all.wav", "ab") as file:
+        command = [*TRUNKLINE, "convert", "a.wav", "-o", "-"]
+        subprocess.run(command, stdout=file, check=True, timeout=GUARD_S, env=ENV)
+    assert soundfile.read("all.wav", dtype="int16")[0].tobytes() == noise(2000).tobytes()
+    done = piped(MONO, "-", "-o", "-")
+    assert Path("all.wav").read_bytes() == done.stdout
 
 
 @pytest.mark.parametrize("where", ["/dev/stdout", "/dev/fd/1"])

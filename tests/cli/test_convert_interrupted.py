@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.commands import ENV, GUARD_S, TRUNKLINE
 from tests.convert.recordings import noise, wav_bytes
+from trunkline.cli.interruption import PATIENCE_S
 from trunkline.convert import Plan, convert_bytes
 
 PLAN = Plan(sample_rate=8000, quality="high")
@@ -143,6 +144,23 @@ def test_a_pipe_without_end_is_interrupted(tmp_path: Path, kind: str) -> None:
         with process.stderr as errors:
             assert (process.returncode, errors.read()) == (130, "")
         assert os.listdir(tmp_path) == []
+
+
+def test_threads_that_wait_for_a_pipe_need_a_second_signal(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        os.mkfifo(tmp_path / name)
+    arguments = ("convert", "a", "b", "-o", "out/", "--jobs", "2")
+    with subprocess.Popen(
+        [*TRUNKLINE, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=ENV
+    ) as process:
+        wait_for((tmp_path / "out").is_dir)
+        for _ in range(2):  # as from a terminal and a parent
+            process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_S + 0.3)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=GUARD_S)
+        assert (process.returncode, errors) == (-signal.SIGINT, "")
 
 
 def test_what_is_ignored_stays_ignored(calls: Path) -> None:

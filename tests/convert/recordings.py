@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from tests.reference.convert import Samples
 from trunkline import wav
 from trunkline.convert import Plan, convert_bytes
+from trunkline.convert.pipeline import BLOCK_ITEMS
 
 __all__ = ["BLOCK", "PEAK_KIB", "noise", "read_s16", "through", "wav_bytes", "write_wav"]
 
-BLOCK = 32_768  # items in one of the pipeline's blocks, of all channels
+BLOCK = BLOCK_ITEMS
 
 #: An expression: what this process took at most. (ru_maxrss is that of the process that started it, too.)
 PEAK_KIB = "int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"

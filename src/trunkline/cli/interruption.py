@@ -14,9 +14,9 @@ PATIENCE_S: Final = 0.3
 class Interruption:
     """Keeps in mind, while this context manager is open, that a signal wants the process to end.
 
-    `check` raises SystemExit with 128 + the signal's number, as a shell reports it: in any thread. A signal
-    that nobody has noticed in time, and the second one, raise it in the main thread, wherever that is. What
-    is ignored stays ignored.
+    `check` raises SystemExit with 128 + the signal's number, as a shell reports it: in any thread. When
+    nobody has noticed in time, it is raised in the main thread, wherever that is, and from then on another
+    signal ends the process at once. What is ignored stays ignored.
     """
 
     def __init__(self) -> None:
@@ -43,9 +43,11 @@ class Interruption:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.check()
-        self._number = number
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+        if self._number is None:  # the first: Ctrl-C may come twice, from a terminal and from a parent
+            self._number = number
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        for ending in self._before.keys() - {signal.SIGALRM}:
+            signal.signal(ending, signal.SIG_DFL)  # a thread that reads a pipe is waited for
         self.check()

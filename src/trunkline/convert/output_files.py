@@ -1,5 +1,6 @@
 """Files that are written: whole under their name, or not at all."""
 
+import fcntl
 import io
 import os
 import stat
@@ -25,13 +26,22 @@ def output_file(name: str) -> Iterator[BinaryIO]:
         if sys.stdout is None:
             raise FormatError("standard output is closed")
         with named_errors("standard output"):
-            yield io.FileIO(sys.stdout.fileno(), "wb", closefd=False)
+            descriptor = sys.stdout.fileno()
+            appends = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND
+            yield (_Appended if appends else io.FileIO)(descriptor, "wb", closefd=False)
     elif is_remote(name):
         with upload_on_success(name) as file:
             yield file
     else:
         with named_errors(name), _local_file(name) as file:
             yield file
+
+
+class _Appended(io.FileIO):
+    """A file that is written to at its end, wherever one seeks: as good as a pipe."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 @contextmanager

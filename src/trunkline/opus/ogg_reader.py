@@ -145,7 +145,7 @@ class OggReader(Exclusive):
 
     @property
     def trimmed_samples(self) -> int:
-        """How many samples at 48 kHz of the last packet that was given are not to be played (RFC 7845 4.4)."""
+        """Samples at 48 kHz of the last packet that was given which are not to be played (RFC 7845 4.4)."""
         return self._trimmed
 
     def __iter__(self) -> Self:
