@@ -12,7 +12,7 @@ __all__ = ["needs_extra"]
 def needs_extra(extra: str) -> Iterator[None]:
     """Turn a failing import inside the block into a LibraryMissingError that names the cure.
 
-    `extra` is a group of pyproject.toml: "server", "cli", "plot", "files".
+    `extra` is a group of pyproject.toml: "server", "cli", "plot", "files", "ray".
 
     >>> with needs_extra("plot"):
     ...     import no_such_package

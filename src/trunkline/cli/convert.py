@@ -1,8 +1,10 @@
 """trunkline convert: recordings into others, one or millions."""
 
 import json
+import re
 import sys
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from trunkline.convert.plan import FORMATS, QUALITIES, Plan, parse_raw, parse_tr
 from trunkline.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 __all__ = ["convert"]
 
@@ -74,7 +76,19 @@ __all__ = ["convert"]
     help="Take inputs, and options of each, from JSON Lines or CSV.",
 )
 @click.option(
-    "-j", "--jobs", type=click.IntRange(1, 256), default=1, metavar="N", help="Convert N files at a time."
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    metavar="N",
+    help="Convert N files at a time; with --ray, on each core.",
+)
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Convert on a Ray cluster, at HOST:PORT, auto or local.  [default: RAY_ADDRESS, one that runs, local]",
 )
 @click.option("--resume", is_flag=True, help="Skip results that are there, and newer than their input.")
 @click.option("--strict", is_flag=True, help="Stop at the first failure; damaged input is one.")
@@ -109,7 +123,7 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
         interruption.check()
         view.advance(duration_s)
 
-    outcomes = run_batch(
+    outcomes = _runner(options["ray"])(
         items(),
         sources=sources,
         jobs=options["jobs"] if n_items > 1 else 1,
@@ -126,6 +140,19 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
             interruption.check()
     view.summarise()
     sys.exit(1 if view.n_failed else 0)
+
+
+def _runner(ray: str | None) -> "Callable[..., Generator[Outcome]]":
+    """Give what runs a batch: threads, or Ray at an address, which "" leaves to Ray."""
+    if ray is None:
+        return run_batch
+    if ray not in ("", "auto", "local") and not re.fullmatch(r"[\w.\[\]:-]+:\d+", ray):
+        raise click.UsageError(
+            f"--ray {ray}: takes HOST:PORT, auto or local; before an INPUT, write --ray=auto"
+        )
+    from trunkline.convert import ray as on_ray
+
+    return partial(on_ray.run_batch, address=ray or None)
 
 
 def _plan(options: dict[str, Any]) -> Plan:

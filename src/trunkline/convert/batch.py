@@ -3,7 +3,7 @@
 import os
 import stat
 import threading
-from collections.abc import Callable, Generator, Iterable, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
@@ -12,11 +12,11 @@ import msgspec
 
 from trunkline.convert.conversion import convert, split_names
 from trunkline.convert.items import Item
-from trunkline.convert.remote import exists_remote, is_remote
+from trunkline.convert.remote import is_remote, modified_ns
 from trunkline.errors import TrunklineError
 from trunkline.formats import CHANNELS_MAX
 
-__all__ = ["Outcome", "convert_item", "run_batch", "survey"]
+__all__ = ["Outcome", "checked", "convert_item", "run_batch", "survey"]
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,7 +55,6 @@ def run_batch(
     of each piece of audio that is written, in seconds. Whoever stops iterating leaves no half file.
     """
     cancelled = threading.Event()
-    seen: set[str] = set()
 
     def run(item: Item) -> Outcome:
         return convert_item(item, resume=resume, strict=strict, on_progress=progress)
@@ -65,7 +64,7 @@ def run_batch(
             raise _CancelledError
         on_progress(duration_s)
 
-    rest = (_checked(item, seen, sources) for item in items)
+    rest = checked(items, sources)
     if jobs == 1:
         for item in rest:
             outcome = run(item)
@@ -151,8 +150,13 @@ def survey(items: Iterable[Item]) -> tuple[int, set[str]]:
     return n_items, sources
 
 
+def checked(items: Iterable[Item], sources: Set[str]) -> Iterator[Item]:
+    """Give items, with an error where the result would replace another one, or what one is made of."""
+    seen: set[str] = set()
+    return (_checked(item, seen, sources) for item in items)
+
+
 def _checked(item: Item, seen: set[str], sources: Set[str]) -> Item:
-    """Refuse a result that would replace another one, or what another one is made of."""
     if item.error is not None or item.target == "-":
         return item
     names = split_names(item.target, CHANNELS_MAX) if item.plan.split else [item.target]
@@ -194,16 +198,16 @@ def _is_done(item: Item) -> bool:
     if item.target == "-":
         return False
     target = split_names(item.target, 1)[0] if item.plan.split else item.target  # which is the last to come
-    if is_remote(target):
-        return exists_remote(target)
     try:
-        status = os.stat(target)
-        sources = [os.stat(name) for name in item.sources if name != "-" and not is_remote(name)]
+        made_ns = _modified_ns(target)
+        sources_ns = [_modified_ns(name) for name in item.sources if name != "-"]
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(status.st_mode) and all(
-        status.st_mtime_ns >= source.st_mtime_ns for source in sources
-    )
+    return (is_remote(target) or os.path.isfile(target)) and all(made_ns >= given for given in sources_ns)
+
+
+def _modified_ns(name: str) -> int:
+    return modified_ns(name) if is_remote(name) else os.stat(name).st_mtime_ns
 
 
 def _reason(error: Exception, source: str) -> str:

@@ -236,6 +236,8 @@ def split_names(name: str, n_channels: int) -> list[str]:
 
 
 def _refuse_own_source(source: Source, target: str) -> None:
+    if source == target and is_remote(target):
+        raise FormatError(f"{target}: is its own source, which is never written to: give another name")
     with suppress(OSError):  # also of a file that has no descriptor
         given = source if isinstance(source, str | os.PathLike) else source.fileno()
         if os.path.samestat(os.stat(given), os.stat(target)) and os.path.isfile(target):

@@ -92,7 +92,7 @@ def expanded(given: str, out: str = "-") -> Iterator[tuple[str, str]]:
     if given == "-":
         yield given, "stdin"
     elif is_remote(given):
-        yield from expand_remote(given)
+        yield from expand_remote(given, AUDIO_ENDINGS)
     elif os.path.isdir(given):
         files = sorted(
             path

@@ -1,16 +1,29 @@
 """Files that have URLs, such as s3://bucket/call.wav, through fsspec."""
 
+import errno
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from trunkline.errors import FormatError, LibraryMissingError
 from trunkline.extras import needs_extra
 
-__all__ = ["exists_remote", "expand_remote", "is_remote", "open_remote", "upload_on_success"]
+if TYPE_CHECKING:
+    from collections.abc import Buffer
+
+__all__ = ["expand_remote", "is_remote", "modified_ns", "open_remote", "upload_on_success"]
 
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.I)
+#: What is fetched at a time: s3fs would take 50 MiB for each file that is open.
+BLOCK_BYTES: Final = 8 << 20
+#: What helps against errors that say only what they are.
+_CURES: Final = {
+    "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "EndpointConnectionError": "is AWS_ENDPOINT_URL right?",
+    "PermissionError": "may these credentials do that?",
+}
 
 
 def is_remote(name: str) -> bool:
@@ -19,27 +32,79 @@ def is_remote(name: str) -> bool:
 
 
 def open_remote(url: str) -> BinaryIO:
-    """Open a URL for reading; OSError when it cannot be read, LibraryMissingError with the cure."""
+    """Open a URL for reading; OSError with the URL in it, also on reading, or LibraryMissingError."""
     file_system, path = _locate(url)
-    return cast("BinaryIO", file_system.open(path, "rb"))
+    with _named_errors(url):
+        file = file_system.open(path, "rb", block_size=BLOCK_BYTES)
+        return cast("BinaryIO", io.BufferedReader(_RemoteFile(url, file)))
 
 
-def expand_remote(url: str) -> list[tuple[str, str]]:
-    """Give the URLs that one with a pattern, or ending in "/", stands for, each with its name below that."""
-    if not (url.endswith("/") or any(char in url for char in "*?[")):
+class _RemoteFile(io.RawIOBase):
+    """A file in a store, whose errors have its name."""
+
+    def __init__(self, url: str, file: Any) -> None:
+        self._url = url
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def readinto(self, buffer: "Buffer") -> int:
+        with _named_errors(self._url), memoryview(buffer) as view:
+            data = self._file.read(len(view))
+            view[: len(data)] = data
+            return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _named_errors(self._url):  # the end may have to be asked for
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+            super().close()
+
+
+def expand_remote(url: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Give the URLs that one with a pattern stands for, each with its name below what that begins with.
+
+    One that ends in "/" stands for all below it that have one of the `endings`.
+    """
+    is_directory = url.endswith("/")
+    if not (is_directory or any(char in url for char in "*?[")):
         return [(url, url.rpartition("/")[2])]
     file_system, path = _locate(url)
-    parent = re.split(r"[*?\[]", path)[0].rpartition("/")[0] if not url.endswith("/") else path.rstrip("/")
-    found = file_system.find(path) if url.endswith("/") else file_system.glob(path)
+    with _named_errors(url):
+        found = file_system.find(path) if is_directory else file_system.glob(path)
+    if is_directory:
+        parent = path.rstrip("/")
+        found = [name for name in found if name.lower().endswith(endings)]
+    else:
+        parent = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
     if not found:
-        raise FormatError(f"{url}: nothing has such a name")
+        takes = f"no audio below it: takes {', '.join(endings)}"
+        raise FormatError(f"{url}: {takes if is_directory else 'nothing has such a name'}")
     return [(file_system.unstrip_protocol(name), name[len(parent) :].lstrip("/")) for name in sorted(found)]
 
 
-def exists_remote(url: str) -> bool:
-    """Whether there is something at a URL."""
+def modified_ns(url: str) -> int:
+    """Say when what is at a URL was written, in ns of the epoch; 0 of a store that does not tell.
+
+    FileNotFoundError when nothing is there.
+    """
     file_system, path = _locate(url)
-    return bool(file_system.exists(path))
+    with _named_errors(url):
+        try:
+            return round(file_system.modified(path).timestamp() * 1e9)
+        except NotImplementedError:
+            file_system.info(path)
+            return 0
 
 
 @contextmanager
@@ -51,7 +116,8 @@ def upload_on_success(url: str) -> Iterator[BinaryIO]:
     with tempfile.NamedTemporaryFile(prefix="trunkline-", buffering=0) as file:
         yield cast("BinaryIO", file)
         file.flush()
-        file_system.put_file(file.name, path)
+        with _named_errors(url):
+            file_system.put_file(file.name, path)
 
 
 def _locate(url: str) -> tuple[Any, str]:
@@ -59,9 +125,32 @@ def _locate(url: str) -> tuple[Any, str]:
         import fsspec
     try:
         file_system, path = fsspec.core.url_to_fs(url)
-    except (
-        ImportError,
-        ValueError,
-    ) as error:  # of a protocol: which package to install, or that there is none
-        raise LibraryMissingError(f"{url}: {error}") from error
+    except ImportError as error:
+        package = getattr(error.__cause__, "name", None)
+        cure = f"pip install {package.partition('.')[0]}" if package else str(error)
+        raise LibraryMissingError(f"{url}: {cure}", name=package) from error
+    except ValueError as error:  # no such protocol
+        raise FormatError(f"{url}: {error}") from error
     return file_system, path
+
+
+@contextmanager
+def _named_errors(url: str) -> Iterator[None]:
+    """Turn whatever a store's library raises into an OSError of one line with the URL in it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        said = _reason(error)
+        if said in url:
+            said = _reason(error.__cause__) or "nothing is there"
+        raise FileNotFoundError(errno.ENOENT, said, url) from error
+    except Exception as error:
+        cure = _CURES.get(type(error).__name__, "")
+        number = getattr(error, "errno", None) or errno.EIO
+        raise OSError(number, ": ".join(filter(None, (_reason(error), cure))), url) from error
+
+
+def _reason(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    return " ".join(str(error).split())[:300] or type(error).__name__
