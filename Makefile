@@ -3,9 +3,10 @@
 # make check   ruff, mypy, stubtest, cython-lint
 # make bench   ratios to the libraries people use today
 # make wheels  build wheels for this Python and for all, and try them in environments of their own
+# make ray     install Ray (0.6 GB), and convert on a local cluster of two workers (1 minute)
 # make soak    a million hostile Opus packets, a hundred thousand of all others, under sanitizers; ten times the
 #              examples of the properties in Python (15 minutes)
-.PHONY: demo test check bench wheels soak build ctest pytest clean
+.PHONY: demo test check bench wheels ray soak build ctest pytest clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -77,6 +78,10 @@ bench: build
 
 wheels: build
 	python -m pytest -m slow tests/packaging
+
+ray: build
+	$(PIP) install -e '.[ray]' --no-build-isolation -Cbuild-dir=build/editable
+	python -m pytest -m slow tests/convert/test_ray.py
 
 soak: ctest build
 	TRUNKLINE_EXAMPLES=100000 ctest --preset sanitize -E fuzz_jitter # each of its examples is hundreds

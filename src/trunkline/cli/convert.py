@@ -88,7 +88,7 @@ __all__ = ["convert"]
     is_flag=False,
     flag_value="",
     metavar="[ADDRESS]",
-    help="Convert on a Ray cluster, at HOST:PORT, auto or local.  [default: RAY_ADDRESS, one that runs, local]",
+    help="Convert on a Ray cluster: HOST:PORT, auto or local; without ADDRESS, as ray.init() chooses.",
 )
 @click.option("--resume", is_flag=True, help="Skip results that are there, and newer than their input.")
 @click.option("--strict", is_flag=True, help="Stop at the first failure; damaged input is one.")
