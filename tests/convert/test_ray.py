@@ -125,9 +125,11 @@ def test_what_kills_its_worker_every_time_fails_alone(tmp_path: Path) -> None:
     raw = Plan(raw=parse_raw("ulaw:8000"))
     items[20] = Item(source=f"{tmp_path}/fifo", target=f"{tmp_path}/out/20.wav", plan=raw)
     KillReader(tmp_path / "fifo", b"", n_killed=1000).start()
-    outcomes = {outcome.target: outcome for outcome in ray.run_batch(items)}
-    assert len(outcomes) == 40
-    failed = [outcome for outcome in outcomes.values() if outcome.status == "failed"]
-    assert [outcome.source for outcome in failed] == [f"{tmp_path}/fifo"]
-    assert failed[0].error is not None
-    assert "dies every time" in failed[0].error
+    items[30] = Item(source="-", target=f"{tmp_path}/out/30.wav", plan=Plan())
+    items[31] = msgspec.structs.replace(items[31], target=items[0].target)
+    errors = {outcome.source: outcome.error for outcome in ray.run_batch(items) if outcome.error is not None}
+    assert errors.keys() == {f"{tmp_path}/fifo", "-", f"{tmp_path}/call.wav"}
+    assert "dies every time" in str(errors[f"{tmp_path}/fifo"])
+    assert "a worker has no standard input" in str(errors["-"])
+    assert "is the output of another file already" in str(errors[f"{tmp_path}/call.wav"])
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 40 - 3

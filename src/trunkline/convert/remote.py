@@ -11,7 +11,7 @@ from trunkline.errors import FormatError, LibraryMissingError
 from trunkline.extras import needs_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from typing_extensions import Buffer
 
 __all__ = ["expand_remote", "is_remote", "modified_ns", "open_remote", "upload_on_success"]
 
@@ -52,13 +52,13 @@ class _RemoteFile(io.RawIOBase):
     def seekable(self) -> bool:
         return bool(self._file.seekable())
 
-    def readinto(self, buffer: "Buffer") -> int:
+    def readinto(self, buffer: "Buffer", /) -> int:
         with _named_errors(self._url), memoryview(buffer) as view:
             data = self._file.read(len(view))
             view[: len(data)] = data
             return len(data)
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         with _named_errors(self._url):  # the end may have to be asked for
             return int(self._file.seek(offset, whence))
 
@@ -101,7 +101,7 @@ def modified_ns(url: str) -> int:
     file_system, path = _locate(url)
     with _named_errors(url):
         try:
-            return round(file_system.modified(path).timestamp() * 1e9)
+            return int(file_system.modified(path).timestamp() * 1e9)
         except NotImplementedError:
             file_system.info(path)
             return 0
