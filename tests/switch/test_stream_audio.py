@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.switch.packets import Received, packets, receiving
+from tests.switch.raw_messages import Received, packets, receiving
 from tests.switch.parties import NUMBERS, answered, switch
 from trunkline import resample
 from trunkline.switch import Call, PcmSource, Stream, Switch

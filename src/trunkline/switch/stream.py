@@ -268,11 +268,9 @@ class Stream:
         if self._is_dropped:
             what = f"taken {len(self._queue)} messages" if self._queue else "closed"
             return RemoteProtocolError(f"the endpoint had not {what} within {DRAIN_TIMEOUT_S:g} s: dropped")
-        if self._queue:
-            return RemoteProtocolError(
-                f"the endpoint had not taken {len(self._queue)} messages when the connection ended{why}"
-            )
-        return RemoteProtocolError(f"the stream ended with close code {result.close_code}{why}")
+        what = f"the endpoint had not taken {len(self._queue)} messages when" if self._queue else ""
+        ended = f"the stream ended with close code {result.close_code}{why}"
+        return RemoteProtocolError(f"{what} {ended}".lstrip())
 
 
 def _start_error(error: TrunklineError | OSError | None) -> StreamStartError:
