@@ -82,10 +82,10 @@ def _finished(
         return
     rows = [{"number": number, "item": pickle.dumps(item)} for number, item in items.items()]
     dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // files_per_task))
-    dataset.context.max_errored_blocks = -1
-    dataset.context.enable_progress_bars = False
+    done = dataset.map_batches(work, batch_size=None, num_cpus=1 / jobs, max_retries=MAX_RETRIES)
+    done.context.max_errored_blocks = -1
+    done.context.enable_progress_bars = False
     try:
-        done = dataset.map_batches(work, batch_size=None, num_cpus=1 / jobs, max_retries=MAX_RETRIES)
         for row in done.iter_rows():
             yield row["number"], pickle.loads(row["outcome"])  # noqa: S301 # of our own worker
     except ray.exceptions.RayError as error:
