@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import socket
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Set
 from itertools import islice
 from typing import Any, Final
@@ -82,7 +83,9 @@ def _finished(
         return
     rows = [{"number": number, "item": pickle.dumps(item)} for number, item in items.items()]
     dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // files_per_task))
-    done = dataset.map_batches(work, batch_size=None, num_cpus=1 / jobs, max_retries=MAX_RETRIES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of max_retries, which has no other place yet
+        done = dataset.map_batches(work, batch_size=None, num_cpus=1 / jobs, max_retries=MAX_RETRIES)
     done.context.max_errored_blocks = -1
     done.context.enable_progress_bars = False
     try:
