@@ -172,6 +172,12 @@ def test_normalize_hits_the_level() -> None:
         assert 20 * np.log10(np.abs(made).max()) == pytest.approx(db, abs=1e-5)
 
 
+def test_what_is_as_loud_as_the_limit_is_not_silent() -> None:
+    samples = np.array([[0], [-32767], [-32768], [5], [-32768], [32767]], np.int16)
+    made, _ = through(samples, 8000, Plan(silence_db=0.0))
+    assert (made * 32768).ravel().tolist() == [-32768, 5, -32768]
+
+
 def test_channels_that_cannot_be_made() -> None:
     stereo = wav_bytes(noise(10, 2))
     with pytest.raises(FormatError, match=r"2 channels to 1: --mix"):
