@@ -201,12 +201,18 @@ class _SoundFile:
             import soundfile
         self._error: type[Exception] = soundfile.LibsndfileError
         self._on_damage = on_damage
-        # as bytes, any name will do
-        opened = os.fsencode(file) if isinstance(file, str | os.PathLike) else CallbackFile(file)
-        self._callbacks = opened if isinstance(opened, CallbackFile) else None
+        self._opened: BinaryIO | None = None
+        self._callbacks: CallbackFile | None = None
+        if isinstance(file, str | os.PathLike):
+            self._opened = open(file, "rb")  # noqa: SIM115
+        else:
+            self._callbacks = CallbackFile(file)
         try:
-            self._file: Any = soundfile.SoundFile(opened)
+            # by no name: soundfile takes ".raw" at its word
+            by = self._callbacks or self._opened.fileno()  # type: ignore[union-attr]
+            self._file: Any = soundfile.SoundFile(by, closefd=False)
         except self._error as error:
+            self._close_opened()
             self._check_callbacks()
             raise FormatError(f"{no_wav}; soundfile: {_sentence(error)}") from error
         self.sample_rate: int = self._file.samplerate
@@ -224,6 +230,11 @@ class _SoundFile:
 
     def close(self) -> None:
         self._file.close()
+        self._close_opened()
+
+    def _close_opened(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
     def _read(self, n_samples: int, dtype: str) -> bytes:
         """Read in pieces: what a header claims takes no memory."""

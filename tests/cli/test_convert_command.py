@@ -53,9 +53,9 @@ def test_a_directory_with_a_bad_file(calls: Path, capsys: pytest.CaptureFixture[
             f"error: calls/2.wav: {NO_AUDIO}",
             "warning: calls/3.wav: truncated: 3900 bytes of audio are there, the header claims 4000",
         ]
-        assert re.fullmatch(
-            r"3 of 4 files converted, 1 failed; 0\.00 h of audio, [\d,]+ x real time", last
-        ), last
+        assert re.fullmatch(r"3 of 4 files converted, 1 failed; 0\.7 s of audio, [\d,]+ x real time", last), (
+            last
+        )
         report = sorted(
             map(json.loads, Path(f"r{jobs}.jsonl").read_text().splitlines()), key=lambda o: o["source"]
         )
@@ -342,7 +342,7 @@ def on_terminal(*options: object) -> str:
 def test_a_bar_on_a_terminal(calls: Path) -> None:
     shown = on_terminal("calls", "-o", "out", "--jobs", 2)
     assert "4/4" in shown
-    assert "h of audio" in shown
+    assert " s of audio" in shown
     assert "x real time" in shown
     assert "error: calls/2.wav: not a WAV file" in shown
     assert "\x1b[?25h" in shown  # the cursor is back

@@ -193,6 +193,18 @@ def test_its_own_source_is_no_output(tmp_path: Path, how: str) -> None:
     assert not any(name.endswith(".part") for name in names_in(tmp_path))
 
 
+@pytest.mark.parametrize("ending", ["raw", "UL", "pcm"])
+def test_what_has_no_header_is_told_how_to_say_so(tmp_path: Path, ending: str) -> None:
+    source = tmp_path / f"a.{ending}"
+    source.write_bytes(b"\xff" * 8000)
+    with pytest.raises(FormatError, match="such as --raw ulaw:8000:1"):
+        convert(source, tmp_path / "b.wav")
+    convert(source, tmp_path / "b.wav", Plan(raw=parse_raw("ulaw")))
+    source.write_bytes(flac_of(2000))  # whatever its name
+    convert(source, tmp_path / "b.wav")
+    assert read_s16(tmp_path / "b.wav")[0].tobytes() == noise(2000).tobytes()
+
+
 def test_links_go_on_pointing(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(GOOD)
     (tmp_path / "in.wav").symlink_to("a.wav")

@@ -249,7 +249,7 @@ def test_inputs_and_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_no_name_in_a_store_leads_out_of_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [("s3://b/x/../../y.wav", "x/../../../y.wav"), ("s3://b//z.wav", "/z.wav")]
-    monkeypatch.setattr("trunkline.convert.items.expand_remote", lambda url: found)
+    monkeypatch.setattr("trunkline.convert.items.expand_remote", lambda url, endings: found)
     assert [target for _, target in pairs(["s3://b/"], "o")] == ["o/x/y.wav", "o/z.wav"]
 
 

@@ -72,7 +72,7 @@ class ConvertView:
     def progress(self) -> str:
         """How much audio is written, and how quickly."""
         elapsed_s = max(time.monotonic() - self._began_s, 0.001)
-        return f"{self._audio_s / 3600:,.2f} h of audio, {self._audio_s / elapsed_s:,.0f} x real time"
+        return f"{_duration(self._audio_s)} of audio, {self._audio_s / elapsed_s:,.0f} x real time"
 
     def _line(self, text: str, color: str | None = None) -> None:
         text = printable(text)
@@ -80,6 +80,12 @@ class ConvertView:
             self._bar.console.print(text, style=color, markup=False, highlight=False, soft_wrap=True)
         else:
             click.secho(text, fg=color, err=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.2f} h"
 
 
 def _bar(view: ConvertView) -> "Progress":

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from trunkline.audio_files import AudioReader
 from trunkline.convert.output_files import output_file
 from trunkline.convert.pipeline import Pcm, beside, dithered, measured, prepared, scaled, within
-from trunkline.convert.plan import Plan
+from trunkline.convert.plan import Plan, is_named_raw
 from trunkline.convert.readers import open_reader
 from trunkline.convert.remote import is_remote, open_remote
 from trunkline.convert.writers import open_writer
@@ -194,7 +194,12 @@ class _Job:
                 source = stack.enter_context(open_remote(name))
         elif begin is not None:
             source.seek(begin)
-        reader = stack.enter_context(closing(open_reader(source, plan.raw, self._on_damage)))
+        try:
+            reader = stack.enter_context(closing(open_reader(source, plan.raw, self._on_damage)))
+        except FormatError as error:
+            if isinstance(source, str | os.PathLike) and is_named_raw(os.fspath(source)):
+                raise FormatError(f"{error}; say what it holds, such as --raw ulaw:8000:1") from error
+            raise
         self._refuse_damage()
         return reader
 

@@ -10,7 +10,7 @@ from trunkline.formats import CHANNELS_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
 from trunkline.wav.framing import ByteOrder
 from trunkline.wav.header import WavFormat
 
-__all__ = ["ENDINGS", "FORMATS", "Plan", "parse_raw", "parse_trim"]
+__all__ = ["ENDINGS", "FORMATS", "Plan", "is_named_raw", "parse_raw", "parse_trim"]
 
 #: What is written, and the encodings of each, its own first.
 FORMATS: Final = {
@@ -115,6 +115,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def needs_two_passes(self) -> bool:
         """Whether the whole recording is measured before anything is written."""
         return self.normalize_db is not None or self.silence_db is not None
+
+
+def is_named_raw(name: str) -> bool:
+    """Whether a file of this name has no header, by its ending."""
+    return ENDINGS.get(PurePath(name).suffix.lower(), ("", ""))[0] == "raw"
 
 
 def parse_raw(text: str) -> WavFormat:
