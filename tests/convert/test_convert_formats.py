@@ -117,7 +117,7 @@ def test_every_format_into_every_format(
 
 
 @pytest.mark.parametrize("program", ["ffmpeg", "sox"])
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("channels", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("output", OUTPUTS, ids="-".join)
 def test_other_programs_read_it(
     tmp_path: Path, output: tuple[str, str], channels: int, program: str, libopus: object

@@ -1,7 +1,5 @@
 """Conversion the slow way: the whole recording in one array, one step after the other."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +22,7 @@ def converted(samples: Samples, rate: int, plan: Plan, *, is_s16: bool) -> tuple
     if plan.sample_rate not in (None, rate):
         samples = resampled(samples, rate, plan.sample_rate, plan.quality, is_s16)
         rate = plan.sample_rate
-    peak = max((abs(x) for x in samples.ravel() if not math.isnan(x)), default=0.0)
+    peak = np.abs(samples).max(initial=0.0)
     if plan.silence_db is not None:
         samples = without_silence(samples, 10 ** (plan.silence_db / 20))
     if plan.normalize_db is not None and peak:
@@ -34,7 +32,7 @@ def converted(samples: Samples, rate: int, plan: Plan, *, is_s16: bool) -> tuple
 
 def remixed(samples: Samples, plan: Plan) -> Samples:
     if plan.mix:
-        return np.array([[sum(row)] for row in samples.tolist()]).reshape(-1, 1)
+        return samples @ np.ones((samples.shape[1], 1))
     if plan.pick is not None:
         return samples[:, plan.pick - 1 : plan.pick]
     if plan.channels is not None and samples.shape[1] == 1:
@@ -58,8 +56,8 @@ def resampled(samples: Samples, rate: int, to_rate: int, quality: str, is_s16: b
 
 
 def without_silence(samples: Samples, silent: float) -> Samples:
-    loud = [k for k, row in enumerate(samples) if max(map(abs, row)) >= silent]
-    return samples[loud[0] : loud[-1] + 1] if loud else samples[:0]
+    loud = np.flatnonzero((np.abs(samples) >= silent).any(axis=1))
+    return samples[loud[0] : loud[-1] + 1] if len(loud) else samples[:0]
 
 
 def beside(left: Samples, right: Samples, rate: int, offset_s: float) -> Samples:
