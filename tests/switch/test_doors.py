@@ -17,8 +17,8 @@ import aiohttp
 import numpy as np
 import pytest
 
-from tests.switch.raw_messages import Endpoint, decoded, packets, receiving
 from tests.switch.parties import NUMBERS
+from tests.switch.raw_messages import Endpoint, decoded, packets, receiving
 from tests.switch.relay_doors import PROJECT, TOKEN, Clients
 from trunkline import opus
 from trunkline.formats import CODECS

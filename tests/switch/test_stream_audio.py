@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.switch.raw_messages import Received, packets, receiving
 from tests.switch.parties import NUMBERS, answered, switch
+from tests.switch.raw_messages import Received, packets, receiving
 from trunkline import resample
 from trunkline.switch import Call, PcmSource, Stream, Switch
 from trunkline.testing import speech_like
