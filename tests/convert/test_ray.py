@@ -101,7 +101,7 @@ def test_a_lost_worker_and_a_corrupt_file_change_nothing_else(tmp_path: Path, cl
         assert shown.returncode == 1
         first, last = shown.stderr.splitlines()
         assert first.startswith(f"error: {tmp_path}/corrupt.wav: ")
-        assert last.startswith("199 of 200 files converted, 1 failed; 0.03 h of audio")
+        assert last.startswith("199 of 200 files converted, 1 failed; 1.7 min of audio")
     lines = (tmp_path / "ray.jsonl").read_bytes().splitlines()
     outcomes = [msgspec.json.decode(line, type=Outcome) for line in lines]
     assert {outcome.source for outcome in outcomes} == {
