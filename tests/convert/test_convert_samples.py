@@ -134,6 +134,19 @@ def test_two_tracks_of_two_rates_and_encodings(tmp_path: Path) -> None:
     assert not samples[:4000, 1].any()
 
 
+@pytest.mark.parametrize("encoding", ["ulaw", "alaw"])
+def test_two_tracks_of_g711_into_one(tmp_path: Path, encoding: str) -> None:
+    """Whose codes alone would be passed on as they are."""
+    sides = [noise(3000, seed=seed) for seed in (1, 2)]
+    names = [tmp_path / "l.wav", tmp_path / "r.wav"]
+    for name, side in zip(names, sides, strict=True):
+        name.write_bytes(wav_bytes(side, 8000, encoding))
+    convert(names[0], tmp_path / "both.wav", Plan(encoding=encoding), right=names[1])
+    samples, _ = read_s16(tmp_path / "both.wav")
+    for channel, name in enumerate(names):
+        np.testing.assert_array_equal(samples[:, channel], read_s16(name)[0][:, 0])
+
+
 def test_nan_and_infinity_stay_out_of_16_bits() -> None:
     samples = np.array([0.5, np.nan, np.inf, -np.inf, 2.0, 1e-40], "f4")
     plan = {"raw": {"encoding": "float32", "sample_rate": 8000, "channels": 1}, "format": "raw"}

@@ -180,11 +180,12 @@ class _Job:
         if plan.format == "opus" and plan.sample_rate is None:
             fitting = [rate for rate in OPUS_RATES if rate >= left.sample_rate]
             plan = replace(plan, sample_rate=min(fitting, default=OPUS_RATES[-1]))
-        pcm = prepared(left, plan)
         if len(self._inputs) == 1:
-            return pcm
+            return prepared(left, plan)
+        pcm = prepared(left, plan, alone=False)
         plan = replace(plan, sample_rate=pcm.sample_rate)
-        return beside(pcm, prepared(self._reader(stack, 1, plan), plan), self._offset_s)
+        other = prepared(self._reader(stack, 1, plan), plan, alone=False)
+        return beside(pcm, other, self._offset_s)
 
     def _reader(self, stack: ExitStack, number: int, plan: Plan) -> AudioReader:
         source, begin = self._inputs[number], self._begins[number]

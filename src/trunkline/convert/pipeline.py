@@ -65,9 +65,12 @@ class Pcm(msgspec.Struct, frozen=True):
             yield np.frombuffer(block, dtype).reshape(-1, self.channels)
 
 
-def prepared(reader: AudioReader, plan: Plan) -> Pcm:
-    """Do all that a plan wants which needs no look ahead: trim by time, remix, resample."""
-    is_encoded = _is_copied(reader, plan)
+def prepared(reader: AudioReader, plan: Plan, *, alone: bool = True) -> Pcm:
+    """Do all that a plan wants which needs no look ahead: trim by time, remix, resample.
+
+    `alone`: it becomes a recording by itself, for which codes of G.711 may stay what they are.
+    """
+    is_encoded = alone and _is_copied(reader, plan)
     is_float = not is_encoded and _needs_float(reader, plan)
     read = reader.read_float if is_float else reader.read
     if is_encoded:
