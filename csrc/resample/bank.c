@@ -92,6 +92,26 @@ static int32_t tap_offset(const tl_resample_bank *bank, int64_t newest, int64_t 
     return (int32_t)(row * bank->row_floats - age);
 }
 
+/* Whether there are two phases of which each pair has the first input in common, and the second ones are next to
+ * each other, as they go on. */
+static bool are_twins(const tl_resample_bank *bank)
+{
+    const tl_resample_tap *const taps = tl_resample_taps(bank);
+    const tl_resample_phase *const a = bank->phases, *const b = a + 1;
+    if (bank->up != 2 || bank->down != 1 || a->singles == a->pairs || b->singles == b->pairs)
+        return false;
+    const int32_t sum_a = taps[a->pairs].offset + taps[a->pairs].mirror;
+    for (uint32_t t = a->pairs; t < a->singles; t++)
+        if (taps[t].offset != taps[a->pairs].offset - (int32_t)(t - a->pairs) ||
+            taps[t].offset + taps[t].mirror != sum_a)
+            return false;
+    for (uint32_t t = b->pairs; t < b->singles; t++)
+        if (taps[t].offset != taps[b->pairs].offset - (int32_t)(t - b->pairs) ||
+            taps[t].offset + taps[t].mirror != sum_a + 1)
+            return false;
+    return true;
+}
+
 static void fill_across(tl_resample_bank *bank, const tl_design *design)
 {
     tl_resample_tap *const taps = (tl_resample_tap *)tl_resample_taps(bank);
@@ -129,6 +149,7 @@ static void fill_across(tl_resample_bank *bank, const tl_design *design)
     }
     if (!each_phase_alike(bank))
         divide_taps(taps, n, total / (double)up);
+    bank->twins = are_twins(bank);
 }
 
 static void divide_gains(float *gains, size_t n, double divisor)

@@ -32,6 +32,7 @@ struct tl_resample_bank {
     /* Few phases: 8 lanes are 8 successive outputs of one phase. The inputs are dealt to `down` rows, so that
      * those outputs step through each row one by one. */
     bool across;
+    bool twins;           /* two phases, whose pairs share inputs: a rate is doubled */
     uint32_t row_history; /* floats of each row before the current period */
     uint32_t row_floats;  /* from one row to the next */
     /* Many phases: 8 lanes are 8 successive taps of one output. */

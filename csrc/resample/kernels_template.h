@@ -57,6 +57,65 @@ static void across(const tl_resample_tap *taps, const tl_resample_phase *phase, 
         sum_across(taps, phase, x, out, LANES);
 }
 
+/* Add one pair's products to the sums. */
+INLINE void add_pair(vector *sums, const tl_resample_tap *tap, const float *x, const int lanes)
+{
+    const vector gain = all(tap->gain);
+    for (int i = 0; i < lanes / WIDTH; i++)
+        sums[i] += gain * (load(x + tap->offset + i * WIDTH) + load(x + tap->mirror + i * WIDTH));
+}
+
+/* The pairs of twins have their inputs at `offset` in common, and each mirror of `b` is the next one of `a`: two
+ * loads serve two pairs of both, which four would. */
+INLINE void sum_twins(const tl_resample_tap *taps, const tl_resample_phase *a, const tl_resample_phase *b,
+                      const float *x, float *out_a, float *out_b, const int lanes)
+{
+    vector sums_a[2 * LANES / WIDTH], sums_b[2 * LANES / WIDTH], mirrors[2 * LANES / WIDTH];
+    for (int i = 0; i < lanes / WIDTH; i++)
+        sums_a[i] = sums_b[i] = (vector){0};
+    size_t t = a->pairs, u = b->pairs;
+    for (; t < a->singles && taps[t].offset > taps[u].offset; t++)
+        add_pair(sums_a, taps + t, x, lanes);
+    for (; u < b->singles && taps[u].offset > taps[t].offset; u++)
+        add_pair(sums_b, taps + u, x, lanes);
+    for (int i = 0; i < lanes / WIDTH; i++)
+        mirrors[i] = load(x + taps[t].mirror + i * WIDTH);
+    for (; t < a->singles && u < b->singles; t++, u++) {
+        const vector gain_a = all(taps[t].gain), gain_b = all(taps[u].gain);
+        const float *src = x + taps[t].offset, *mirror = x + taps[u].mirror;
+        for (int i = 0; i < lanes / WIDTH; i++) {
+            const vector sample = load(src + i * WIDTH), next = load(mirror + i * WIDTH);
+            sums_a[i] += gain_a * (sample + mirrors[i]);
+            sums_b[i] += gain_b * (sample + next);
+            mirrors[i] = next;
+        }
+    }
+    for (; t < a->singles; t++)
+        add_pair(sums_a, taps + t, x, lanes);
+    for (; u < b->singles; u++)
+        add_pair(sums_b, taps + u, x, lanes);
+    for (; t < a->end; t++)
+        for (int i = 0; i < lanes / WIDTH; i++)
+            sums_a[i] += all(taps[t].gain) * load(x + taps[t].offset + i * WIDTH);
+    for (; u < b->end; u++)
+        for (int i = 0; i < lanes / WIDTH; i++)
+            sums_b[i] += all(taps[u].gain) * load(x + taps[u].offset + i * WIDTH);
+    for (int i = 0; i < lanes / WIDTH; i++) {
+        *(unaligned *)(out_a + i * WIDTH) = sums_a[i];
+        *(unaligned *)(out_b + i * WIDTH) = sums_b[i];
+    }
+}
+
+static void twins(const tl_resample_tap *taps, const tl_resample_phase *phases, const float *x, float *out,
+                  size_t n_lanes)
+{
+    float *out_b = out + n_lanes;
+    for (; n_lanes >= 2 * LANES; n_lanes -= 2 * LANES, x += 2 * LANES, out += 2 * LANES, out_b += 2 * LANES)
+        sum_twins(taps, phases, phases + 1, x, out, out_b, 2 * LANES);
+    if (n_lanes)
+        sum_twins(taps, phases, phases + 1, x, out, out_b, LANES);
+}
+
 #define SHUFFLE(a, b, ...) __builtin_shufflevector((a), (b), __VA_ARGS__)
 
 INLINE void transpose(quad m[4])
@@ -287,6 +346,7 @@ static void to_s16(const float *src, void *out, size_t stride, size_t n)
 
 const tl_resample_kernels KERNELS = {
     .across = across,
+    .twins = twins,
     .along = along,
     .deal = deal,
     .gather = gather,

@@ -126,7 +126,9 @@ static void filter_across(const tl_resampler *resampler, const block *b, float *
     const uint32_t first = b->first - skipped * up, end = first + b->n_out;
     const uint32_t n_columns = (end + up - 1) / up;
     const uint32_t n_lanes = (n_columns + TL_RESAMPLE_LANES - 1) / TL_RESAMPLE_LANES * TL_RESAMPLE_LANES;
-    for (uint32_t k = 0; k < up; k++)
+    if (bank->twins)
+        resampler->kernels->twins(tl_resample_taps(bank), bank->phases, rows + skipped, spare, n_lanes);
+    for (uint32_t k = 0; k < up && !bank->twins; k++)
         resampler->kernels->across(tl_resample_taps(bank), &bank->phases[k], rows + skipped,
                                    spare + k * n_lanes, n_lanes);
     for (size_t row = 0; row < bank->down; row++)

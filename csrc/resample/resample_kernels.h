@@ -10,6 +10,9 @@ typedef struct tl_resample_kernels {
      * tap after tap. */
     void (*across)(const tl_resample_tap *taps, const tl_resample_phase *phase, const float *x, float *out,
                    size_t n_lanes);
+    /* The same for the two phases of a bank that are twins, the second one's outputs n_lanes behind. */
+    void (*twins)(const tl_resample_tap *taps, const tl_resample_phase *phases, const float *x, float *out,
+                  size_t n_lanes);
     /* The outputs from `position` on, in 1 / up of an input sample from x[0]; before it lies n_taps - 1. */
     void (*along)(const tl_resample_bank *bank, const float *x, uint64_t position, float *out, size_t n);
     /* Deal n periods of n_rows samples each to rows that are row_floats apart, and back. */

@@ -1,5 +1,6 @@
 """The command group: what all commands share, above all how an error is shown."""
 
+import gc
 import importlib
 import sys
 from typing import IO, Any
@@ -36,6 +37,9 @@ class _Group(click.Group):
             return None
         with needs_extra("cli"):  # rich, too
             module = importlib.import_module(f"trunkline.cli.{cmd_name}")
+        if not gc.isenabled():  # by main
+            gc.freeze()
+            gc.enable()
         command: click.Command = getattr(module, cmd_name)
         return command
 
