@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from trunkline.audio_files import AudioReader
 from trunkline.convert.output_files import output_file
-from trunkline.convert.pipeline import Pcm, beside, dithered, measured, prepared, scaled, within
+from trunkline.convert.pipeline import Block, Pcm, beside, dithered, measured, prepared, scaled, within
 from trunkline.convert.plan import Plan, is_named_raw
 from trunkline.convert.readers import open_reader
 from trunkline.convert.remote import is_remote, open_remote
@@ -158,7 +158,7 @@ class _Job:
     def _watched(self, pcm: Pcm) -> Pcm:
         """Let what is only looked at be ended, too."""
 
-        def blocks() -> Iterator[bytes]:
+        def blocks() -> Iterator[Block]:
             for block in pcm.blocks:
                 self._on_progress(0.0)
                 yield block

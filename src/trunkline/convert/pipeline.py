@@ -23,13 +23,27 @@ if TYPE_CHECKING:
 
     from trunkline.wav import WavReader
 
-__all__ = ["OFFSET_S_MAX", "Levels", "Pcm", "beside", "dithered", "measured", "prepared", "scaled", "within"]
+__all__ = [
+    "OFFSET_S_MAX",
+    "Block",
+    "Levels",
+    "Pcm",
+    "beside",
+    "dithered",
+    "measured",
+    "prepared",
+    "scaled",
+    "within",
+]
 
 #: Samples of all channels in a block: enough to cost nothing, few enough for a core's cache.
 BLOCK_ITEMS: Final = 65_536
 OFFSET_S_MAX: Final = 24 * 3600  # of two recordings: what is between them becomes silence
 #: Encodings of which s16 says everything.
 S16_ENCODINGS: Final = ("pcm8", "pcms8", "pcmu8", "pcm16", "ulaw", "alaw", "opus")
+
+
+Block = bytes | memoryview
 
 
 class Pcm(msgspec.Struct, frozen=True):
@@ -42,7 +56,7 @@ class Pcm(msgspec.Struct, frozen=True):
     sample_rate: int
     channels: int
     is_float: bool
-    blocks: Iterator[bytes]
+    blocks: Iterator[Block]
     encoded: bool = False
     metadata: Metadata = Metadata()
 
@@ -110,7 +124,7 @@ def _needs_float(reader: AudioReader, plan: Plan) -> bool:
 def within(pcm: Pcm, begin: int, end: float) -> Pcm:
     """Give the samples from number `begin` up to `end`; what is behind is not read."""
 
-    def blocks() -> Iterator[bytes]:
+    def blocks() -> Iterator[Block]:
         at = 0
         for block in pcm.blocks:
             n_samples = len(block) // pcm.block_bytes
@@ -161,14 +175,14 @@ def resampled(pcm: Pcm, sample_rate: int, quality: str) -> Pcm:
         sample_format="f32" if pcm.is_float else "s16",
     )
 
-    def blocks() -> Iterator[bytes]:
+    def blocks() -> Iterator[Block]:
         lead_in = resampler.delay_samples * pcm.block_bytes
         n_in = n_out = 0
         for block in pcm.blocks:
             n_in += len(block) // pcm.block_bytes
-            out = resampler.process(block)
+            out: Block = resampler.process(block)
             if lead_in:
-                lead_in, out = lead_in - min(lead_in, len(out)), out[lead_in:]
+                lead_in, out = lead_in - min(lead_in, len(out)), memoryview(out)[lead_in:]
             n_out += len(out) // pcm.block_bytes
             yield out
         n_left = _rounded(n_in * sample_rate, pcm.sample_rate) - n_out
@@ -204,7 +218,7 @@ def beside(left: Pcm, right: Pcm, offset_s: float | None) -> Pcm:
         for side, delay_s in zip((left, right), delays, strict=True)
     ]
 
-    def blocks() -> Iterator[bytes]:
+    def blocks() -> Iterator[Block]:
         import numpy as np
 
         dtype = np.float32 if item_bytes == 4 else np.int16
@@ -287,7 +301,7 @@ def scaled(pcm: Pcm, gain: float) -> Pcm:
 def _each(made: Pcm, pcm: Pcm, step: "Callable[[NDArray[Any]], NDArray[Any]]") -> Pcm:
     """Give `made` with the blocks that a step makes of those of `pcm`; infinity and NaN are no surprise."""
 
-    def blocks() -> Iterator[bytes]:
+    def blocks() -> Iterator[Block]:
         import numpy as np
 
         for array in pcm.arrays():
