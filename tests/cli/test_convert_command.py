@@ -352,3 +352,17 @@ def test_no_audio_to_a_terminal(calls: Path) -> None:
     shown = on_terminal("a.wav", "-o", "-")
     assert "Error: standard output is a terminal: redirect it, or name a file" in shown
     assert "RIFF" not in shown
+
+
+def test_a_report_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(original := wav_bytes(noise(10)))
+    (tmp_path / "m.jsonl").write_text(manifest := '{"source": "a.wav"}\n')
+    for options in (
+        ["a.wav", "-o", "b.wav", "--report", "a.wav"],
+        ["a.wav", "-o", "b.wav", "--report", "./b.wav"],
+        ["--manifest", "m.jsonl", "-o", "out", "--report", "m.jsonl"],
+    ):
+        done = subprocess.run([*TRUNKLINE, "convert", *options], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, "is an input or the output" in done.stderr) == (2, True)
+    assert (tmp_path / "a.wav").read_bytes() == original
+    assert (tmp_path / "m.jsonl").read_text() == manifest

@@ -1,6 +1,7 @@
 """trunkline convert that is stopped: nothing half-written under any name, and --resume does the rest."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def test_stopped_at_any_moment(
     if f"{N_FILES} of {N_FILES} files converted" in errors:
         pytest.skip("all were converted before this process got to send a signal")
     assert returncode == code, errors
-    assert errors == ""
+    assert re.fullmatch(rf"(\d+ of {N_FILES} files converted.*\n)?", errors)  # "" while it is imported
     made = results(calls)
     assert len(made) < N_FILES
     assert_right(made, expected)

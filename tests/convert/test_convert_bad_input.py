@@ -16,6 +16,7 @@ from tests.convert.recordings import PEAK_KIB, noise, read_s16, wav_bytes
 from tests.full_disk import file_size_limit
 from tests.reference.wav import chunk, fmt, fmt_fields, riff
 from trunkline.convert import Plan, convert, convert_bytes
+from trunkline.convert.items import items_of
 from trunkline.convert.plan import FORMATS, parse_raw
 from trunkline.errors import FormatError, TrunklineError
 
@@ -362,3 +363,21 @@ def test_without_end_in_bounded_memory() -> None:
     finally:
         yes.kill()
         yes.communicate()
+
+
+def test_a_name_of_this_machine_is_no_url(tmp_path: Path) -> None:
+    """A result could replace its input by it, unnoticed."""
+    (tmp_path / "a.wav").write_bytes(original := wav_bytes(noise(10)))
+    url = f"file://{tmp_path}/a.wav"
+    for source, target in ((tmp_path / "a.wav", url), (url, tmp_path / "b.wav")):
+        with pytest.raises(FormatError, match=f"is on this machine: give its path, {tmp_path}/a.wav"):
+            convert(source, target)
+    assert (tmp_path / "a.wav").read_bytes() == original
+
+
+def test_a_pipe_in_a_directory_is_no_recording(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav_bytes(noise(10)))
+    os.mkfifo(tmp_path / "b.wav")
+    (tmp_path / "c.wav").symlink_to("nothing")
+    found = items_of([str(tmp_path)], "out/", Plan())
+    assert [os.path.basename(item.source) for item in found] == ["a.wav", "c.wav"]

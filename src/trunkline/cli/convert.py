@@ -1,6 +1,7 @@
 """trunkline convert: recordings into others, one or millions."""
 
 import json
+import os
 import re
 import sys
 from contextlib import closing, contextmanager
@@ -96,7 +97,7 @@ __all__ = ["convert"]
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write what came of each input, a line of JSON each.",
+    help="Write what came of each input, a line of JSON each; with --resume, append.",
 )
 def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
     """Convert recordings: WAV, raw audio, Opus, captured calls, FLAC, MP3 and more.
@@ -115,6 +116,7 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
     try:
         items = _items(inputs, out, options)
         n_items, sources = survey(items())
+        _check_report(options["report"], {*sources, os.path.realpath(options["manifest"] or out)})
     except FormatError as error:
         raise click.UsageError(str(error)) from error
     view, interruption = ConvertView(n_items), Interruption()
@@ -133,12 +135,14 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
     )
     report_file = report_to(options["report"], append=options["resume"])
     # closed here: an error's traceback would keep what is half done until the process ends
-    with interruption, report_file as report, view, closing(outcomes):
-        for outcome in outcomes:
-            view.ended(outcome)
-            report(outcome)
-            interruption.check()
-    view.summarise()
+    try:
+        with interruption, report_file as report, view, closing(outcomes):
+            for outcome in outcomes:
+                view.ended(outcome)
+                report(outcome)
+                interruption.check()
+    finally:
+        view.summarise()
     sys.exit(1 if view.n_failed else 0)
 
 
@@ -192,6 +196,12 @@ def _items(inputs: tuple[str, ...], out: str, options: dict[str, Any]) -> "Calla
     if out == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise FormatError("standard output is a terminal: redirect it, or name a file")
     return lambda: items
+
+
+def _check_report(report: Path | None, taken: set[str]) -> None:
+    """Refuse a report that would replace what is read, or the one result."""
+    if report is not None and os.path.realpath(report) in taken:
+        raise FormatError(f"--report {report}: is an input or the output: give another name")
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class ConvertView:
             self._bar.update(self._bar.task_ids[0], completed=self.n_ended)
 
     def summarise(self) -> None:
-        """Say what came of several."""
+        """Say what came of several, also when they were interrupted."""
         if self.n_items > 1:
             n_converted = self.n_ended - self.n_failed - self.n_skipped
             parts = [f"{n_converted:,} of {self.n_items:,} files converted"]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from itertools import product
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from trunkline.convert.output_files import output_file
 from trunkline.convert.pipeline import Block, Pcm, beside, dithered, measured, prepared, scaled, within
 from trunkline.convert.plan import Plan, is_named_raw
 from trunkline.convert.readers import open_reader
-from trunkline.convert.remote import is_remote, open_remote
+from trunkline.convert.remote import canonical, is_remote, open_remote
 from trunkline.convert.writers import open_writer
 from trunkline.errors import FormatError
 from trunkline.formats import OPUS_RATES
@@ -84,10 +84,11 @@ def convert(
     return replace(made, outputs=tuple(names))
 
 
-def convert_bytes(source: bytes, plan: Plan = PLAN) -> bytes:
+def convert_bytes(source: bytes, plan: Plan = PLAN, *, strict: bool = False) -> bytes:
     """Convert a recording in memory: as `convert` does a file; WAV when the plan has no format.
 
-    A pure function, for any scheduler's `map`. FormatError as of `convert`, also for a plan that splits.
+    A pure function, for any scheduler's `map`. FormatError as of `convert`, also for a plan that splits and,
+    if `strict`, when something is missing in the input, of which else what is there is given.
 
     >>> from trunkline.convert import Plan, convert_bytes
     >>> from trunkline.convert.plan import parse_raw
@@ -97,7 +98,7 @@ def convert_bytes(source: bytes, plan: Plan = PLAN) -> bytes:
     if plan.split:
         raise FormatError("split: one recording gives one; pick a channel instead")
     out = io.BytesIO()
-    _Job([io.BytesIO(source)]).run(plan.for_output("-"), out)
+    _Job([io.BytesIO(source)], strict=strict).run(plan.for_output("-"), out)
     return out.getvalue()
 
 
@@ -242,7 +243,8 @@ def split_names(name: str, n_channels: int) -> list[str]:
 
 
 def _refuse_own_source(source: Source, target: str) -> None:
-    if source == target and is_remote(target):
+    are_urls = isinstance(source, str) and is_remote(source) and is_remote(target)
+    if are_urls and canonical(cast("str", source)) == canonical(target):
         raise FormatError(f"{target}: is its own source, which is never written to: give another name")
     with suppress(OSError):  # also of a file that has no descriptor
         given = source if isinstance(source, str | os.PathLike) else source.fileno()

@@ -97,7 +97,7 @@ def expanded(given: str, out: str = "-") -> Iterator[tuple[str, str]]:
         files = sorted(
             path
             for path in Path(given).rglob("*")
-            if path.suffix.lower() in AUDIO_ENDINGS and not path.is_dir()
+            if path.suffix.lower() in AUDIO_ENDINGS and (path.is_file() or not path.exists())  # no pipe
         )
         below = Path(os.path.relpath(out, given)) if not is_remote(out) and out != "-" else Path("..")
         if below.parts and below.parts[0] != "..":
@@ -106,7 +106,7 @@ def expanded(given: str, out: str = "-") -> Iterator[tuple[str, str]]:
             raise FormatError(f"{given}: no audio below it: takes {', '.join(AUDIO_ENDINGS)}; others by name")
         yield from ((str(path), str(path.relative_to(given))) for path in files)
     elif os.path.lexists(given) or not glob.has_magic(given):
-        yield given, os.path.basename(given)
+        yield given, os.path.basename(given.rstrip("/"))
     else:
         matching = sorted(name for name in glob.glob(given, recursive=True) if not os.path.isdir(name))
         if not matching:

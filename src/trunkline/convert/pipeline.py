@@ -134,6 +134,8 @@ def within(pcm: Pcm, begin: int, end: float) -> Pcm:
             at += n_samples
             if at >= end:
                 return
+        if 0 < at <= begin:
+            raise FormatError(f"it ends at {at / pcm.sample_rate:g} s, before {begin / pcm.sample_rate:g} s")
 
     metadata = carried(pcm.metadata, pcm.sample_rate, pcm.sample_rate, begin / pcm.sample_rate)
     return replace(pcm, blocks=blocks(), metadata=metadata)

@@ -13,7 +13,7 @@ from trunkline.extras import needs_extra
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["expand_remote", "is_remote", "modified_ns", "open_remote", "upload_on_success"]
+__all__ = ["canonical", "expand_remote", "is_remote", "modified_ns", "open_remote", "upload_on_success"]
 
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.I)
 #: What is fetched at a time: s3fs would take 50 MiB for each file that is open.
@@ -93,6 +93,12 @@ def expand_remote(url: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(file_system.unstrip_protocol(name), name[len(parent) :].lstrip("/")) for name in sorted(found)]
 
 
+def canonical(url: str) -> str:
+    """Give the one URL of what may have several, as s3a:// is another name of s3://."""
+    file_system, path = _locate(url)
+    return str(file_system.unstrip_protocol(path))
+
+
 def modified_ns(url: str) -> int:
     """Say when what is at a URL was written, in ns of the epoch; 0 of a store that does not tell.
 
@@ -131,6 +137,8 @@ def _locate(url: str) -> tuple[Any, str]:
         raise LibraryMissingError(f"{url}: {cure}", name=package) from error
     except ValueError as error:  # no such protocol
         raise FormatError(f"{url}: {error}") from error
+    if "file" in (file_system.protocol, *file_system.protocol):  # else an input could be replaced unnoticed
+        raise FormatError(f"{url}: is on this machine: give its path, {path}")
     return file_system, path
 
 
