@@ -42,7 +42,8 @@ static bool scan_like(const tl_media_layout *layout, const char *text, size_t n_
     }
     media->stream_id = (tl_media_text){layout->has_stream_id ? layout->text + layout->stream_id_at : NULL,
                                        layout->stream_id_chars};
-    media->track = (tl_media_text){layout->text + layout->track_at, layout->track_chars};
+    media->track =
+        (tl_media_text){layout->has_track ? layout->text + layout->track_at : NULL, layout->track_chars};
     media->chunk = numbers[1];
     media->timestamp = numbers[2];
     return at == end && layout->n_pieces > 0;
@@ -89,7 +90,7 @@ static void keep(tl_media_layout *layout, const char *text, size_t n_chars, cons
             return;
         }
         layout->has_stream_id |= find_kept(layout, media->stream_id, from, to, &layout->stream_id_at);
-        find_kept(layout, media->track, from, to, &layout->track_at);
+        layout->has_track |= find_kept(layout, media->track, from, to, &layout->track_at);
         if (next > PAYLOAD)
             return;
         from = to + varying[next].n_chars;

@@ -100,6 +100,11 @@ static bool is(tl_media_text text, const char *name)
     return text.n_chars == strlen(name) && memcmp(text.begin, name, text.n_chars) == 0;
 }
 
+static bool is_stream_id(tl_media_text text)
+{
+    return is(text, "streamSid") || is(text, "streamId") || is(text, "stream_id") || is(text, "stream_sid");
+}
+
 /* Each of our keys once. */
 enum { EVENT = 1, STREAM_ID = 2, SEQUENCE = 4, MEDIA = 8, TRACK = 16, CHUNK = 32, TIMESTAMP = 64, PAYLOAD = 128 };
 
@@ -145,16 +150,16 @@ static bool take_message_field(cursor *c, tl_media_text name, tl_media *media, u
         return first(seen, EVENT) && take_string(c, &event) && is(event, "media");
     if (is(name, "media"))
         return first(seen, MEDIA) && take_object(c, take_media_field, media, seen);
-    if (is(name, "streamSid"))
+    if (is_stream_id(name))
         return first(seen, STREAM_ID) && take_string(c, &media->stream_id);
-    if (is(name, "sequenceNumber"))
+    if (is(name, "sequenceNumber") || is(name, "sequence_number"))
         return first(seen, SEQUENCE) && take_number(c, &media->digits[0], &sequence);
     return skip_value(c);
 }
 
 bool tl_media_scan(const char *text, size_t n_chars, tl_media *media)
 {
-    const unsigned needed = EVENT | MEDIA | TRACK | TIMESTAMP | PAYLOAD;
+    const unsigned needed = EVENT | MEDIA | TIMESTAMP | PAYLOAD;
     cursor c = {text, text + n_chars};
     unsigned seen = 0;
     *media = (tl_media){.chunk = -1};

@@ -16,7 +16,8 @@ from tests.reference.stream import Platform
 from trunkline._native.media import Scanner, depth, scan
 from trunkline.errors import TrunklineError
 from trunkline.frame import Frame
-from trunkline.stream import Event, StreamReceiver, StreamSender, Unknown, messages
+from trunkline.stream import Event, StreamReceiver, StreamSender, Unknown
+from trunkline.stream.dialects import Media, find_dialect
 
 Texts = st.SearchStrategy[str]
 SPACES = [["", "", " ", "\n", "\t \r\n"]] * 15 + [["", "", "", "", "\f", "\0"]]
@@ -306,17 +307,10 @@ def reference(text: str) -> tuple[object, ...] | None:
 @given(media_messages)
 def test_the_parser_takes_what_the_standard_library_takes(text: str) -> None:
     try:
-        message = messages.parse(text, 65536)
-        assert isinstance(message, messages.Media)
-        body = message.media
-        chunk = None if body.chunk is None else messages.number(body.chunk, "chunk")
-        found = (
-            message.stream_sid,
-            body.track,
-            messages.number(body.timestamp, "timestamp"),
-            chunk,
-            body.payload,
-        )
+        (said,) = find_dialect("signalwire").reader("endpoint", None).read(text, 65536)
+        media = said.content
+        assert isinstance(media, Media)
+        found = (said.stream_id, media.track, media.timestamp_ms, media.chunk, media.payload)
     except (TrunklineError, AssertionError):  # another event is no media
         assert reference(text) is None
     else:

@@ -165,7 +165,7 @@ def test_what_is_wrong_is_an_error_and_changes_nothing(
     [
         ({"role": "x"}, "takes endpoint or platform"),
         ({"role": "platform"}, "takes a format"),
-        ({"role": "platform", "format": "PCMU", "dialect": "twilio"}, "no dialect"),
+        ({"role": "platform", "format": "PCMU", "dialect": "morse"}, "unknown dialect 'morse'"),
         ({"role": "platform", "format": "PCMU", "output": "encoded"}, "no output='encoded'"),
         ({"role": "platform", "format": "G722"}, "cannot be decoded"),
         ({"format": "PCMU"}, "the start message says"),

@@ -13,7 +13,12 @@ from trunkline._native.base64 cimport tl_base64_decode, tl_base64_decoded_max
 from trunkline._native.cpu cimport selected_isa, tl_isa
 from trunkline._native.exclusive cimport Exclusive
 from trunkline._native.packetizer cimport Packetizer
-from trunkline._native.track cimport TL_TRACK_NO_SEQUENCE, Track, tl_track_deadline_ms
+from trunkline._native.track cimport (
+    TL_TRACK_NO_SEQUENCE,
+    TL_TRACK_NO_TIMESTAMP,
+    Track,
+    tl_track_deadline_ms,
+)
 
 from trunkline.errors import LocalProtocolError
 
@@ -40,8 +45,14 @@ cdef extern from "trunkline/media.h" nogil:
     enum:
         TL_MEDIA_PARTS
 
+    ctypedef enum tl_media_encoding:
+        TL_MEDIA_BASE64
+        TL_MEDIA_RAW
+        TL_MEDIA_COUNTED
+
     ctypedef struct tl_media_template:
         tl_media_text parts[TL_MEDIA_PARTS]
+        tl_media_encoding encoding
 
     size_t tl_media_size_max(const tl_media_template *template, size_t n_bytes)
     size_t tl_media_write(const tl_media_template *template, tl_isa isa, const uint64_t *numbers,
@@ -76,7 +87,7 @@ cdef class Scanner:
 cdef tuple told(tl_media *media):
     return (
         None if media.stream_id.begin is NULL else text_of(media.stream_id).decode(),
-        text_of(media.track).decode(),
+        None if media.track.begin is NULL else text_of(media.track).decode(),
         media.timestamp,
         None if media.chunk < 0 else media.chunk,
         text_of(media.payload),
@@ -93,6 +104,8 @@ cdef class MediaReader(Exclusive):
 
     cdef bytes stream_id  # None: there is no stream yet, or no longer
     cdef Py_ssize_t max_bytes
+    cdef bint has_default_track, is_binary
+    cdef int64_t origin_ms  # of the timestamps; below 0: that of the first to come
     cdef tl_isa isa
     cdef tl_media_scanner scanner
     cdef Track inbound
@@ -101,14 +114,31 @@ cdef class MediaReader(Exclusive):
     def __cinit__(self, *args, **options):
         self.isa = selected_isa()
 
-    def open_media(self, str stream_id not None, Py_ssize_t max_bytes):
-        """Begin: `stream_id` is what messages of at most `max_bytes` may name."""
+    def open_media(self, str stream_id not None, Py_ssize_t max_bytes, *, bint default_track=False,
+                   bint binary=False, bint from_first=False):
+        """Begin: `stream_id` is what messages of at most `max_bytes` may name.
+
+        `default_track`: media of no track is inbound's; `binary`: bytes are a payload of inbound's, and only
+        they are media; `from_first`: timestamps count from the first to come.
+        """
         self.stream_id = stream_id.encode()
         self.max_bytes = max_bytes
+        self.has_default_track = default_track
+        self.is_binary = binary
+        self.origin_ms = -1 if from_first else 0
 
     def close_media(self):
         """Leave everything to the subclass from here on."""
         self.stream_id = None
+
+    def stream_time(self, int64_t timestamp_ms):
+        """Give a timestamp as of the stream's beginning; one from before that is its beginning."""
+        return self.since_origin(timestamp_ms)
+
+    cdef int64_t since_origin(self, int64_t timestamp_ms):
+        if self.origin_ms < 0:
+            self.origin_ms = timestamp_ms
+        return max(0, timestamp_ms - self.origin_ms)
 
     def add_track(self, Track track not None):
         """Push the media of the track of this name, inbound or outbound, into it."""
@@ -153,10 +183,19 @@ cdef class MediaReader(Exclusive):
             n_chars = PyBytes_Size(message)
         else:
             return self._receive(message, arrival_ms)
-        events = self.take(chars, n_chars, arrival_ms)
+        if self.is_binary:
+            events = self.take_binary(message, arrival_ms)
+        else:
+            events = self.take(chars, n_chars, arrival_ms)
         return self._receive(message, arrival_ms) if events is None else events
 
     # None, and nothing has been done: it is no plain media, or something is wrong.
+    cdef list take_binary(self, object message, object arrival_ms):
+        if type(message) is not bytes or self.inbound is None or PyBytes_Size(message) > self.max_bytes:
+            return None
+        return self.inbound.take_in(PyBytes_AsString(message), <size_t> PyBytes_Size(message),
+                                    TL_TRACK_NO_SEQUENCE, TL_TRACK_NO_TIMESTAMP, arrival_ms, False, message)
+
     cdef list take(self, const char *chars, Py_ssize_t n_chars, object arrival_ms):
         cdef tl_media media
         cdef uint8_t payload[PAYLOAD_BYTES_MAX]
@@ -166,8 +205,13 @@ cdef class MediaReader(Exclusive):
             return None
         if media.stream_id.begin is not NULL and not same(media.stream_id, self.stream_id):
             return None
-        track = self.inbound if media.track.begin[0] == c"i" else self.outbound
-        if track is None or not same(media.track, b"inbound" if track is self.inbound else b"outbound"):
+        if media.track.begin is NULL:
+            track = self.inbound if self.has_default_track else None
+        elif same(media.track, b"inbound"):
+            track = self.inbound
+        else:
+            track = self.outbound if same(media.track, b"outbound") else None
+        if track is None:
             return None
         if tl_base64_decoded_max(media.payload.n_chars) > PAYLOAD_BYTES_MAX:
             return None
@@ -176,7 +220,8 @@ cdef class MediaReader(Exclusive):
             return None
         if media.chunk < 0:
             media.chunk = TL_TRACK_NO_SEQUENCE
-        return track.take_in(payload, <size_t> n_bytes, media.chunk, media.timestamp, arrival_ms, False, None)
+        return track.take_in(payload, <size_t> n_bytes, media.chunk, self.since_origin(media.timestamp), arrival_ms,
+                             False, None)
 
 
 @cython.final
@@ -185,7 +230,8 @@ cdef class MediaWriter:
 
     `ptime_ms` of a payload that has `units` of what `count_bytes` says: bytes, or itself. `parts`: the text
     of a message before, between and behind its sequence number, chunk, timestamp and payload, in UTF-8; a
-    part of None leaves out itself and the number before it.
+    part of None leaves out itself and the number before it. `encoding` of the payload: "base64", "raw", or
+    "counted", which is raw behind its length in two bytes, the high one first.
     """
 
     cdef readonly Packetizer packetizer
@@ -197,8 +243,9 @@ cdef class MediaWriter:
     cdef bint count_bytes
 
     def __cinit__(self, Packetizer packetizer not None, int ptime_ms, Py_ssize_t units, bint count_bytes,
-                  parts):
+                  parts, str encoding not None="base64"):
         parts = tuple(parts)
+        self.template.encoding = encoding_of(encoding)
         if len(parts) != TL_MEDIA_PARTS or units < 1:
             raise TypeError(f"takes {TL_MEDIA_PARTS} parts and units from 1 on, got {len(parts)} and {units}")
         self.packetizer = packetizer
@@ -247,16 +294,29 @@ cdef class MediaWriter:
                                            n_bytes, text)
 
 
+@cython.final
+cdef class Sequence:
+    """Counts the messages of a stream."""
+
+    cdef uint64_t n  # of the last message
+
+    def next(self):
+        """Count one, and give its number."""
+        self.n += 1
+        return self.n
+
+
 cdef class MediaSender(Exclusive):
     """What a StreamSender is made of: media of its tracks; a subclass says the rest, and when it may."""
 
     cdef dict writers
     cdef MediaWriter first
-    cdef uint64_t sequence  # of the last message
+    cdef readonly Sequence sequence
     cdef bint is_live
 
     def __cinit__(self, *args, **options):
         self.writers = {}
+        self.sequence = Sequence()
 
     def add_track(self, str name not None, MediaWriter writer not None):
         """Write the media of the track of this name; the first one is the default."""
@@ -271,11 +331,6 @@ cdef class MediaSender(Exclusive):
     def close_media(self):
         """Leave it to the subclass to refuse media."""
         self.is_live = False
-
-    def next_sequence(self):
-        """Count a message that the subclass writes; return its sequence number."""
-        self.sequence += 1
-        return self.sequence
 
     def packetizer(self, track=None):
         """Give a track's packetizer."""
@@ -293,7 +348,7 @@ cdef class MediaSender(Exclusive):
             if not self.is_live:
                 self._check_live("media")
             writer = self.writer_of(track)
-            return self.count(writer.messages(writer.packetizer.push_in(pcm), self.sequence))
+            return self.count(writer.messages(writer.packetizer.push_in(pcm), self.sequence.n))
         finally:
             self.busy = False
 
@@ -317,8 +372,8 @@ cdef class MediaSender(Exclusive):
                 payloads = writer.packetizer.push_in(pcm)
                 if not payloads:
                     return 0
-                writer.numbers[0] = self.sequence
-                self.sequence += 1
+                writer.numbers[0] = self.sequence.n
+                self.sequence.n += 1
                 return writer.write(payloads[0], <char *> view.buf)
             finally:
                 PyBuffer_Release(&view)
@@ -334,7 +389,7 @@ cdef class MediaSender(Exclusive):
     def flush_media(self, track=None):
         """Send what a track's last `media` left over."""
         cdef MediaWriter writer = self.writer_of(track)
-        return self.count(writer.messages(writer.packetizer.flush_in(), self.sequence))
+        return self.count(writer.messages(writer.packetizer.flush_in(), self.sequence.n))
 
     cdef MediaWriter writer_of(self, object track):
         writer = self.first if track is None else self.writers.get(track)
@@ -343,7 +398,7 @@ cdef class MediaSender(Exclusive):
         return writer
 
     cdef list count(self, list messages):
-        self.sequence += len(messages)
+        self.sequence.n += len(messages)
         return messages
 
 
@@ -355,6 +410,16 @@ cdef int check_one_packet(object pcm, Packetizer packetizer) except -1:
     if n_samples > most:
         raise ValueError(f"pcm: takes a packet's {most} samples at most, got {n_samples}")
     return 0
+
+
+cdef tl_media_encoding encoding_of(str name) except *:
+    if name == "base64":
+        return TL_MEDIA_BASE64
+    if name == "raw":
+        return TL_MEDIA_RAW
+    if name == "counted":
+        return TL_MEDIA_COUNTED
+    raise TypeError(f"encoding {name!r}: takes base64, raw or counted")
 
 
 cdef bytes text_of(tl_media_text text):

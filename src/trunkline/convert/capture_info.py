@@ -67,8 +67,8 @@ class _CapturedCall:
             self._left_out += 1
 
     def _receive(self, message: CapturedMessage) -> None:
-        data = message.data
-        if message.binary:
+        data = message.message
+        if message.binary and self._receiver.start is not None and not self._receiver.is_binary:
             raise RemoteProtocolError("a binary message")
         try:
             self._receiver.receive(data, message.arrival_ms)
@@ -79,7 +79,7 @@ class _CapturedCall:
             self._receiver.receive(data, message.arrival_ms)
 
     def info(self, damage: tuple[str, ...]) -> CaptureInfo:
-        stopped = self._receiver.ended
+        stopped = self._receiver.ended or not self._receiver.has_stop
         self._receiver.close()
         start = self._receiver.start
         return CaptureInfo(

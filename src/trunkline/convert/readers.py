@@ -93,7 +93,7 @@ def _read_capture(path: str | os.PathLike[str], on_damage: Callable[[str], None]
         with Recorder(recording) as recorder:
             for message in read_capture(path, on_torn=on_torn):
                 try:
-                    events = receiver.receive(message.data)
+                    events = receiver.receive(message.message)
                 except (RemoteProtocolError, PayloadError):
                     left_out += 1
                     continue

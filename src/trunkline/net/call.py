@@ -37,6 +37,7 @@ CLOSE_TIMEOUT_S: Final = 2.0  # how long a peer may take to answer our close fra
 HEARTBEAT_S: Final = 20.0
 MAX_QUEUED_S: Final = 30.0
 MESSAGES_A_TURN: Final = 16  # of one call, before the others have theirs
+IN_ORDER: Final = (0, 1000, 1001)  # close codes of a stream that ends with the connection; 0: none was given
 
 
 class CloseCode(IntEnum):
@@ -220,6 +221,8 @@ class Call(EventStream):
         if self._capture is not None and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
             self._capture.write(message.data, _now_ms(), binary=message.type is WSMsgType.BINARY)
         if message.type is WSMsgType.TEXT:
+            await self._take(message.data, is_text=True)
+        elif message.type is WSMsgType.BINARY and self._receiver.is_binary:
             await self._take(message.data)
         elif message.type is WSMsgType.BINARY:
             error = RemoteProtocolError(f"binary message of {len(message.data)} bytes: takes text only")
@@ -233,13 +236,17 @@ class Call(EventStream):
         elif self._hung_up is not None:
             reason = f": {self._hung_up}" if self._hung_up else ""
             self._end(LocalProtocolError(f"closed on this side before stop{reason}"))
+        elif self._socket.close_code in IN_ORDER and not self._receiver.has_stop:
+            self._end(None, in_order=True)
         else:
             code = self._socket.close_code
             self._end(RemoteProtocolError(f"connection ended before stop (close code {code})"))
 
-    async def _take(self, text: str | bytes) -> None:
+    async def _take(self, message: str | bytes, *, is_text: bool = False) -> None:
         try:
-            events = self._receiver.receive(text if isinstance(text, str) else text.decode(), _now_ms())
+            if is_text and isinstance(message, bytes):
+                message = message.decode()
+            events = self._receiver.receive(message, _now_ms())
         except UnicodeDecodeError as error:  # only a call that is captured gets to see it
             not_utf8 = RemoteProtocolError(f"message is not UTF-8: {error}")
             await self._fail(not_utf8, CloseCode.INVALID_PAYLOAD)
@@ -262,10 +269,10 @@ class Call(EventStream):
             if self._receiver.ended:
                 self._end(None)
 
-    def _end(self, error: TrunklineError | None) -> None:
+    def _end(self, error: TrunklineError | None, *, in_order: bool = False) -> None:
         self._over = True
         self.error = error
-        self._events.extend(self._receiver.close())
+        self._events.extend(self._receiver.close(in_order=in_order))
         if self._playback is not None:
             self._playback.end()
 

@@ -250,7 +250,8 @@ class _Streaming(Sending):
 
     async def _send_each(self, messages: list[bytes]) -> None:
         for message in messages:
-            await self._send(message)
+            kind = WSMsgType.TEXT if self._sender.is_text(message) else WSMsgType.BINARY
+            await self._send(message, kind)
 
 
 async def _next(chunks: "AsyncIterator[Chunk]") -> "Chunk | None":

@@ -41,6 +41,11 @@ class CapturedMessage(NamedTuple):
     data: bytes
     binary: bool = False
 
+    @property
+    def message(self) -> str | bytes:
+        """The message as a StreamReceiver takes it: text as str, also where its bytes are no UTF-8."""
+        return self.data if self.binary else self.data.decode("utf-8", "surrogateescape")
+
 
 class _Header(msgspec.Struct):
     format: str

@@ -135,6 +135,7 @@ class Playout(Exclusive):
     def mark(self, name: str) -> None:
         """Queue a mark behind the audio of all tracks."""
         self._check_live("mark")
+        self._sender.check_has("mark")
         check_text(name)
         self._queue_behind(partial(self._sender.mark, name), name)
 
@@ -167,6 +168,7 @@ class Playout(Exclusive):
     def dtmf(self, digit: str) -> None:
         """Queue a key press behind the audio of all tracks."""
         self._check_live("dtmf")
+        self._sender.check_has("dtmf")
         check_digit(digit)
         self._queue_behind(partial(self._sender.dtmf, digit))
 
@@ -196,8 +198,9 @@ class Playout(Exclusive):
         self._unended.clear()
         self._behind = deque(waiting._replace(sent_bytes={}) for waiting in self._behind)
         self._was_dry = True
-        if self._sender.role == "endpoint":
-            self._at_once = self._sender.clear()
+        at_once = self._sender.clear() if self._sender.role == "endpoint" else []
+        if at_once:
+            self._at_once = at_once
             # Until the clear arrives the platform plays on: it is as late as the audio before it was.
             waits_ms = max(0.0, self._deadline_ms() - self._now_ms)
             self._heard_ms = max(self._heard_ms, self.sent_ms - self._unheard_ms - waits_ms)

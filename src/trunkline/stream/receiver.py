@@ -3,13 +3,16 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from trunkline._native import base64
 from trunkline._native.exclusive import exclusive
 from trunkline._native.media import MediaReader
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.formats import CodecSpec, MediaFormat
-from trunkline.stream import dialects, messages
-from trunkline.stream.events import Cleared, Dtmf, Event, Mark, Start, Stop, Unknown
+from trunkline.stream import messages
+from trunkline.stream.dialects import Dialect, Media, Reader, Said, detect, find_dialect
+from trunkline.stream.events import Cleared, Event, Mark, Start, Stop, Unknown
 from trunkline.track import Track, TrackStats
 
 if TYPE_CHECKING:
@@ -19,20 +22,22 @@ __all__ = ["StreamReceiver"]
 
 
 class StreamReceiver(MediaReader):
-    """Read one media stream: SignalWire's or Twilio's messages, PCMU, PCMA, L16 or OPUS, one track or both.
+    """Read one media stream, in any platform's dialect: PCMU, PCMA, L16 or OPUS, one track or both.
 
     Parameters: `sample_rate` of the Frames in Hz, 4,000 to 192,000, None for the stream's own; `frame_ms`,
     their duration, 1 to 1,000 ms and a whole number of samples at the stream's rate and at theirs;
     `output`, "pcm" or, to have each Payload as it came before its Frames, "both", or instead of Frames,
-    undecoded and of any codec, "encoded"; `dialect`, "signalwire" or "twilio", None to tell it from the start
-    message; `max_message_bytes`, what one message may have in UTF-8;
-    `wait_ms`, how long a missing chunk is waited for once a later one is there, 0 to take them as they come.
+    undecoded and of any codec, "encoded"; `dialect`, "signalwire", "twilio", "telnyx", "plivo", "exotel",
+    "vonage" or "audiosocket", None to tell it from the first messages; `max_message_bytes`, what one message
+    may have in UTF-8; `wait_ms`, how long a missing chunk is waited for once a later one is there, 0 to take
+    them as they come.
 
     `role="platform"` reads what an endpoint sends back on a two-way stream: media, mark, clear, dtmf. It
     takes the `format` that the platform announced, as in "PCMU" or "L16@24000h", and its `stream_id`, which
-    messages name or leave out; no dialect, no output="encoded". The audio is gapless, in Frames of the track
-    "outbound". Before a Mark comes all audio that was sent before it, in a frame that may be shorter; Cleared
-    drops what makes no whole frame yet; `close` brings the rest.
+    messages name or leave out; its `dialect` is "signalwire" when not given, and there is no
+    output="encoded". The audio is gapless, in Frames of the track "outbound". Before a Mark comes all audio
+    that was sent before it, in a frame that may be shorter; Cleared drops what makes no whole frame yet;
+    `close` brings the rest.
 
     Whoever gives `arrival_ms` calls `poll` at `next_deadline_ms`; without it, a missing chunk is waited for
     until three later ones are there.
@@ -68,25 +73,32 @@ class StreamReceiver(MediaReader):
             raise FormatError(f"role {role!r}: takes endpoint or platform")
         if max_message_bytes < 1:
             raise FormatError(f"messages of at most {max_message_bytes} bytes: takes 1 or more")
-        if dialect is not None:
-            dialects.check_dialect(dialect)
+        self._told = dialect
+        self._dialect: type[Dialect] | None = None if dialect is None else find_dialect(dialect)
         self._sample_rate = sample_rate
+        self._is_encoded = output == "encoded"
         self._make_track = partial(
             Track, frame_ms=frame_ms, sample_rate=sample_rate, wait_ms=wait_ms, output=output
         )
         self._make_track(MediaFormat("PCMU", 8000))  # for its checks
         self._reply: Track | None = None
+        self._reader: Reader | None = None  # None: the dialect is not known
         self._stream_id = stream_id
         if role == "platform":
-            if format is None or dialect is not None or output == "encoded":
-                raise FormatError("role platform: takes a format, no dialect and no output='encoded'")
-            self._reply = self._make_track(_media_format(format), name="outbound")
+            if format is None or output == "encoded":
+                raise FormatError("role platform: takes a format, and no output='encoded'")
+            announced = _media_format(format)
+            self._reply = self._make_track(announced, name="outbound")
+            self._dialect = self._dialect or find_dialect("signalwire")
+            self._reader = self._dialect.reader(role, announced)
         elif format is not None or stream_id is not None:
             raise FormatError("role endpoint: the start message says format and stream_id")
-        self._dialect = dialect
+        elif self._dialect is not None:
+            self._reader = self._dialect.reader(role, None)
         self._max_message_bytes = max_message_bytes
         self._tracks: dict[str, Track] = {} if self._reply is None else {"outbound": self._reply}
         self._start: Start | None = None
+        self._laid_bytes = 0  # of payloads that say no time, and are passed on
         self._stopped = False
         self._closed = False
         self._unknown_events = 0
@@ -111,6 +123,16 @@ class StreamReceiver(MediaReader):
         """True after the stop message or `close`."""
         return self._stopped or self._closed
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether bytes are binary messages, and text is given as str: as soon as the dialect is known."""
+        return self._dialect is not None and self._dialect.is_binary
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether a stop message is to be waited for: in some dialects a stream ends when it is closed."""
+        return self._dialect is None or self._dialect.has_stop
+
     @exclusive
     def poll(self, now_ms: float) -> list[Event]:
         """Give up the chunks that have been waited for long enough; return what lay behind them."""
@@ -125,106 +147,123 @@ class StreamReceiver(MediaReader):
     def _receive(self, message: "str | Buffer", arrival_ms: float | None) -> list[Event]:
         if self._closed:
             raise LocalProtocolError("receive after close")
-        if self._reply is not None:
-            return self._on_reply(message, self._reply)
-        parsed = messages.parse(message, self._max_message_bytes)
+        reader = self._reader or self._detected(message)
+        said = reader.read(message, self._max_message_bytes)
         if self._stopped:
             raise RemoteProtocolError("message after stop")
-        if isinstance(parsed, messages.Media):
-            return self._on_media(parsed, arrival_ms)
-        return self._on_other(parsed)
+        events = [event for one in said for event in self._on(one, arrival_ms)]
+        if self._dialect is not None:
+            self._reader = reader
+        return events
 
     @exclusive
-    def close(self) -> list[Event]:
-        """End a stream whose connection was lost: return the last Frames. Idempotent."""
+    def close(self, *, in_order: bool = False) -> list[Event]:
+        """End a stream whose connection has ended: return the last Frames. Idempotent.
+
+        `in_order`: the peer has closed the connection as the protocol wants it. Where a stream ends with
+        that, which `has_stop` tells, Stop comes last.
+        """
         rest = [] if self.ended else self._flush()
+        if in_order and not self.ended and self._start is not None and not self.has_stop:
+            rest.append(Stop())
         self._closed = True
         self.close_media()
         return rest
 
-    def _on_reply(self, message: "str | Buffer", track: Track) -> list[Event]:
-        parsed = messages.parse_of_endpoint(message, self._max_message_bytes)
-        if isinstance(parsed, messages.Unrecognised):
+    def _detected(self, message: "str | Buffer") -> Reader:
+        """Make what reads a message of the dialect that it begins."""
+        dialect = detect(message, self._max_message_bytes)
+        if dialect.is_byte_stream:  # its beginning may be cut
+            self._dialect = dialect
+        return dialect.reader("endpoint", None)
+
+    def _on(self, said: Said, arrival_ms: float | None) -> list[Event]:
+        content = said.content
+        if isinstance(content, Unknown):
             self._unknown_events += 1
-            return [Unknown(parsed.event)]
+            return [content]
+        if self._reply is not None:
+            return self._on_reply(said, self._reply)
+        if content is None:
+            return []
+        if isinstance(content, Start):
+            return [self._on_start(content, said.stream_id)]
+        start = self._started(said)
+        if isinstance(content, Media):
+            return self._on_media(content, start, arrival_ms)
+        if isinstance(content, Stop):
+            return self._on_stop()
+        return [content]
+
+    def _on_reply(self, said: Said, track: Track) -> list[Event]:
+        content = said.content
         if self._stream_id is not None:
-            _check_stream_id(parsed.stream_sid, self._stream_id)
-        match parsed:
-            case messages.Reply(media=body):
-                return [*track.push(base64.decode(body.payload), timestamp_ms=None)]
-            case messages.Mark(mark=mark):
-                return [*track.flush(), Mark(mark.name)]
-            case messages.Dtmf(dtmf=dtmf):
-                return [Dtmf(dtmf.digit, dtmf.duration, dtmf.track)]
-        track.flush()
-        return [Cleared()]
+            _check_stream_id(said.stream_id, self._stream_id)
+        if isinstance(content, Media):
+            return [*track.push(_payload(content), timestamp_ms=None)]
+        if isinstance(content, Mark):
+            return [*track.flush(), content]
+        if isinstance(content, Cleared):
+            track.flush()
+        if isinstance(content, Stop):
+            return self._on_stop()
+        return [] if content is None else [content]
 
-    def _on_media(self, message: messages.Media, arrival_ms: float | None) -> list[Event]:
-        start = self._started("media", message.stream_sid)
-        body = message.media
-        track = self._tracks.get(body.track) or self._undeclared(body.track, start)
-        # Everything is checked before the track sees it.
-        timestamp_ms = messages.number(body.timestamp, "timestamp")
-        sequence = None if body.chunk is None else messages.number(body.chunk, "chunk")
-        payload = base64.decode(body.payload)
-        events = track.push(payload, timestamp_ms=timestamp_ms, sequence=sequence, arrival_ms=arrival_ms)
-        self._add_track(body.track, track)
-        return [*events]
-
-    def _on_other(self, message: messages.Known | messages.Unrecognised) -> list[Event]:
-        match message:
-            case messages.Connected():
-                return []
-            case messages.Start():
-                return [self._on_start(message)]
-            case messages.Unrecognised(event=name):
-                self._unknown_events += 1
-                return [Unknown(name)]
-        self._started(str(message.__struct_config__.tag), message.stream_sid)
-        match message:
-            case messages.Dtmf(dtmf=body):
-                return [Dtmf(body.digit, body.duration, body.track)]
-            case messages.Mark(mark=body):
-                return [Mark(body.name)]
-            case messages.Clear():
-                return [Cleared()]
+    def _on_stop(self) -> list[Event]:
         self._stopped = True
         self.close_media()
         return [*self._flush(), Stop()]
 
-    def _on_start(self, message: messages.Start) -> Start:
+    def _on_media(self, media: Media, start: Start, arrival_ms: float | None) -> list[Event]:
+        track = self._tracks.get(media.track) or self._undeclared(media.track, start)
+        payload = _payload(media)  # everything is checked before the track sees it
+        timestamp_ms = self._time_of(media, len(payload), start)
+        events = track.push(payload, timestamp_ms=timestamp_ms, sequence=media.chunk, arrival_ms=arrival_ms)
+        self._add_track(media.track, track)
+        return [*events]
+
+    def _time_of(self, media: Media, n_bytes: int, start: Start) -> int | None:
+        if media.timestamp_ms is not None:
+            return self.stream_time(media.timestamp_ms)
+        if not self._is_encoded:
+            return None
+        laid_bytes, audio = self._laid_bytes, start.media_format
+        self._laid_bytes += n_bytes
+        return laid_bytes * 1000 // (2 * audio.sample_rate * audio.channels)
+
+    def _on_start(self, start: Start, named_id: str | None) -> Start:
         if self._start is not None:
             raise RemoteProtocolError(f"second start message in stream {self._start.stream_id[:64]!r}")
-        body = message.start
-        stream_id = message.stream_sid if body.stream_sid is None else body.stream_sid
-        if stream_id is None:
-            raise RemoteProtocolError("start message: no streamSid, neither at its top nor in start")
-        tracks = tuple(body.tracks or ())
+        tracks = start.tracks
         if not set(tracks) <= set(messages.TRACKS) or len(set(tracks)) < len(tracks):
             raise RemoteProtocolError(f"tracks {str(tracks)[:64]}: takes inbound and outbound, each once")
-        start = Start(
-            stream_id=stream_id,
-            call_id=body.call_sid,
-            account_id=body.account_sid,
-            tracks=tracks,
-            media_format=dialects.media_format(body.media_format),
-            custom_parameters=body.custom_parameters or {},
-            dialect=self._dialect or dialects.detect(message),
-            sample_rate=self._sample_rate,
-        )
-        _check_stream_id(message.stream_sid, stream_id)
+        dialect = find_dialect(self._told or start.dialect)
+        start = msgspec.structs.replace(start, dialect=dialect.name, sample_rate=self._sample_rate)
+        _check_stream_id(named_id, start.stream_id)
         # A codec that we cannot decode is refused now, even when no track is declared.
         made = {name: self._new_track(name, start) for name in tracks or messages.TRACKS}
-        self.open_media(start.stream_id, self._max_message_bytes)
+        self._dialect = dialect
+        self._open(dialect, start)
         for name in tracks:
             self._add_track(name, made[name])
         self._start = start
         return start
 
-    def _started(self, event: str, stream_id: str | None) -> Start:
+    def _open(self, dialect: type[Dialect], start: Start) -> None:
+        """Let what is plain media be done with in C, from here on."""
+        if not dialect.is_byte_stream and not (dialect.is_binary and self._is_encoded):
+            self.open_media(
+                start.stream_id,
+                self._max_message_bytes,
+                default_track=dialect.has_default_track,
+                binary=dialect.is_binary,
+                from_first=dialect.times_from_first,
+            )
+
+    def _started(self, said: Said) -> Start:
         if self._start is None:
-            raise RemoteProtocolError(f"{event} message before start")
-        _check_stream_id(stream_id, self._start.stream_id)
+            raise RemoteProtocolError(f"{said.event} message before start")
+        _check_stream_id(said.stream_id, self._start.stream_id)
         return self._start
 
     def _undeclared(self, name: str, start: Start) -> Track:
@@ -250,6 +289,10 @@ def _media_format(format: CodecSpec | str) -> MediaFormat:
     return MediaFormat(spec.name, spec.sample_rate)
 
 
+def _payload(media: Media) -> bytes:
+    return base64.decode(media.payload) if isinstance(media.payload, str) else media.payload
+
+
 def _check_stream_id(stream_id: str | None, ours: str) -> None:
     if stream_id is not None and stream_id != ours:
-        raise RemoteProtocolError(f"streamSid {stream_id[:64]!r} in stream {ours[:64]!r}")
+        raise RemoteProtocolError(f"message of stream {stream_id[:64]!r} in stream {ours[:64]!r}")

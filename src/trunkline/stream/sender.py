@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from trunkline._native.exclusive import exclusive
 from trunkline._native.media import MediaSender, MediaWriter
 from trunkline.errors import FormatError, LocalProtocolError
-from trunkline.formats import CodecSpec, MediaFormat, whole_samples
-from trunkline.stream import dialects, messages
+from trunkline.formats import CodecSpec, whole_samples
+from trunkline.stream import messages
+from trunkline.stream.dialects import Stream, TextMessage, find_dialect
+from trunkline.stream.dialects.dialect import MediaLayout
+from trunkline.stream.events import Start
 from trunkline.track import Packetizer
 
 if TYPE_CHECKING:
@@ -18,19 +21,25 @@ __all__ = ["StreamSender"]
 
 
 class StreamSender(MediaSender):
-    """Write one media stream; every message is UTF-8 JSON, to be sent as text.
+    """Write one media stream, in any platform's dialect.
+
+    A message is bytes: UTF-8 to be sent as text, or where `is_text` says that it is none, a binary message.
+    In the dialect "audiosocket" all are pieces of a stream of bytes.
 
     Parameters: `format`, the codec as in "PCMA", "L16@24000h@40i" or "OPUS@16000h"; `sample_rate` of the
     PCM that `media` is given, None for the codec's own: another, 4,000 to 192,000 Hz with a whole number of
-    samples a packet, is resampled in quality "voice"; `dialect`, "signalwire" or "twilio"; `tracks`, which of
-    "inbound" and "outbound" it has; ids are made up where they are None; `encoder`, for OPUS, an opus.Encoder
-    of the codec's rate whose settings (bitrate, FEC, DTX) each track is to have.
+    samples a packet, is resampled in quality "voice"; `dialect`, "signalwire", "twilio", "telnyx", "plivo",
+    "exotel", "vonage" or "audiosocket"; `tracks`, which of "inbound" and "outbound" it has; ids are made up
+    where they are None; `encoder`, for OPUS, an opus.Encoder of the codec's rate whose settings (bitrate,
+    FEC, DTX) each track is to have.
 
     `role="platform"` begins a stream and declares its tracks. `role="endpoint"` answers on a two-way stream:
-    it takes the stream's id and its format, has the one track "outbound" and no `start`, and says `clear`.
+    it takes the stream's id and its format, has the one track "outbound" and no `start`, and says `clear`;
+    `StreamSender.answer` makes it of a Start.
 
-    Raises FormatError for arguments that are unknown or that we cannot encode, LocalProtocolError for a
-    call that the other end would have to refuse, such as media before start.
+    Raises FormatError for arguments that are unknown, that we cannot encode or that the dialect has not,
+    LocalProtocolError for a call that the other end would have to refuse, such as media before start, and for
+    what there is no message for.
 
     >>> from trunkline.stream import StreamSender
     >>> sender = StreamSender("PCMU", stream_id="S1", call_id="C1")
@@ -55,7 +64,7 @@ class StreamSender(MediaSender):
         encoder: "Encoder | None" = None,
         role: str = "platform",
     ) -> None:
-        dialects.check_dialect(dialect)
+        self._dialect = find_dialect(dialect)
         if role not in ("platform", "endpoint"):
             raise FormatError(f"role {role!r}: takes platform or endpoint")
         if role == "endpoint" and (
@@ -69,19 +78,22 @@ class StreamSender(MediaSender):
         if not tracks or not set(tracks) <= set(messages.TRACKS) or len(set(tracks)) < len(tracks):
             raise FormatError(f"tracks {tracks!r}: takes inbound, outbound or both")
         self._format = CodecSpec.parse(format) if isinstance(format, str) else format
+        self._dialect.check_format(self._format)
         self._sample_rate = self._format.sample_rate if sample_rate is None else sample_rate
-        self._dialect = dialect
-        self._stream_id = str(uuid.uuid4()) if stream_id is None else stream_id
-        self._call_id = str(uuid.uuid4()) if call_id is None else call_id
-        self._account_id = account_id
-        self._custom_parameters = dict(custom_parameters or {})
-        messages.check_text(self._stream_id, self._call_id, account_id or "")
-        messages.check_text(*self._custom_parameters, *self._custom_parameters.values())
-        self._endpoint = dialects.Endpoint(self._stream_id) if role == "endpoint" else None
-        self._writer = self._endpoint or dialects.DIALECTS[dialect](
-            self._stream_id, self._call_id, account_id
+        stream = Stream(
+            str(uuid.uuid4()) if stream_id is None else stream_id,
+            str(uuid.uuid4()) if call_id is None else call_id,
+            account_id,
+            self._format,
+            tuple(tracks),
+            dict(custom_parameters or {}),
         )
-        self._tracks = tuple(tracks)
+        messages.check_text(stream.stream_id, stream.call_id, account_id or "")
+        messages.check_text(*stream.custom_parameters, *stream.custom_parameters.values())
+        self._stream = stream
+        self._role = role
+        make_writer = self._dialect.Platform if role == "platform" else self._dialect.Endpoint
+        self._writer = make_writer(stream, self.sequence)
         for name in tracks:
             packetizer = Packetizer(self._format, sample_rate=self._sample_rate, encoder=encoder)
             self.add_track(name, _writer_of(packetizer, self._writer.media(name)))
@@ -89,6 +101,34 @@ class StreamSender(MediaSender):
         self._started = self._stopped = False
         if role == "endpoint":
             self._begin()
+
+    @classmethod
+    def answer(
+        cls, start: Start, *, sample_rate: int | None = None, encoder: "Encoder | None" = None
+    ) -> "StreamSender":
+        """Make what answers on the two-way stream that `start` has begun: an endpoint's, in its dialect.
+
+        `sample_rate` of the PCM, None for that of the frames. FormatError when the stream has more than one
+        channel, or a codec that we do not encode.
+
+        >>> from trunkline.stream import StreamReceiver, StreamSender
+        >>> receiver = StreamReceiver()
+        >>> for message in StreamSender("PCMU", dialect="plivo").start():
+        ...     events = receiver.receive(message)
+        >>> StreamSender.answer(receiver.start).media(bytes(2 * 160))[0][:60]
+        b'{"event":"playAudio","media":{"contentType":"audio/x-mulaw",'
+        """
+        audio = start.media_format
+        if audio.channels != 1:
+            raise FormatError(f"play on a stream of {audio.channels} channels: takes one")
+        return cls(
+            CodecSpec(audio.codec, audio.sample_rate, find_dialect(start.dialect).ptime_ms),
+            sample_rate=start.sample_rate if sample_rate is None else sample_rate,
+            dialect=start.dialect,
+            stream_id=start.stream_id,
+            role="endpoint",
+            encoder=encoder,
+        )
 
     @property
     def format(self) -> CodecSpec:
@@ -103,7 +143,7 @@ class StreamSender(MediaSender):
     @property
     def tracks(self) -> tuple[str, ...]:
         """The declared tracks; the first is the default of `media`."""
-        return self._tracks
+        return self._stream.tracks
 
     @property
     def delay_ms(self) -> float:
@@ -112,40 +152,41 @@ class StreamSender(MediaSender):
 
     @property
     def dialect(self) -> str:
-        """ "signalwire" or "twilio"."""
-        return self._dialect
+        """Its name, such as "twilio"."""
+        return self._dialect.name
+
+    def is_text(self, message: bytes) -> bool:
+        """Tell whether a message that was given is to be sent as text; ask before it is copied or cut."""
+        return isinstance(message, TextMessage) or not self._dialect.is_binary
 
     @property
     def role(self) -> str:
         """ "platform" or "endpoint"."""
-        return "platform" if self._endpoint is None else "endpoint"
+        return self._role
 
     @property
     def stream_id(self) -> str:
         """The stream's id (`streamSid`)."""
-        return self._stream_id
+        return self._stream.stream_id
 
     @property
     def call_id(self) -> str:
         """The call's id (`callSid`)."""
-        return self._call_id
+        return self._stream.call_id
 
     @property
     def account_id(self) -> str | None:
         """The account's id (`accountSid`), left out of the messages when None."""
-        return self._account_id
+        return self._stream.account_id
 
     @exclusive
     def start(self) -> list[bytes]:
-        """Begin the stream: the messages "connected" and "start"."""
-        if self._endpoint is not None:
-            raise LocalProtocolError("start: a platform begins the stream, an endpoint answers")
-        if self._started:
+        """Begin the stream: the messages "connected" and "start", or what the dialect has instead."""
+        if self._started and self._role == "platform":
             raise LocalProtocolError("start: the stream has been started already")
+        begin = self._writer.start()
         self._begin()
-        media_format = MediaFormat(self._format.name, self._format.sample_rate)
-        start = self._writer.start(self.next_sequence(), self.tracks, media_format, self._custom_parameters)
-        return [self._writer.connected(), start]
+        return begin
 
     @exclusive
     def flush(self, track: str | None = None) -> list[bytes]:
@@ -162,36 +203,54 @@ class StreamSender(MediaSender):
     def dtmf(self, digit: str, duration_ms: int = 250) -> list[bytes]:
         """Send a key press: one of 0-9, *, #, A-D."""
         self._check_live("dtmf")
+        self.check_has("dtmf")
         messages.check_digit(digit)
         if not 0 <= duration_ms <= messages.NUMBER_MAX:
             raise LocalProtocolError(f"DTMF of {duration_ms} ms: takes 0 to {messages.NUMBER_MAX}")
-        return [self._writer.dtmf(self.next_sequence(), digit, duration_ms, self.tracks[0])]
+        return [self._writer.dtmf(digit, duration_ms)]
 
     @exclusive
     def mark(self, name: str) -> list[bytes]:
-        """Send a named mark."""
+        """Send a named mark: an endpoint's comes back once the audio before it was heard, as a platform's."""
         self._check_live("mark")
+        self.check_has("mark")
         messages.check_text(name)
         return [self._writer.mark(name)]
 
     @exclusive
     def clear(self) -> list[bytes]:
-        """Let the platform drop what it has not played yet, and forget what is in no message yet."""
+        """Let the platform drop what it has not played yet, and forget what is in no message yet.
+
+        There is no message for it in the dialect "audiosocket".
+        """
         self._check_live("clear")
-        if self._endpoint is None:
+        if self._role == "platform":
             raise LocalProtocolError("clear: an endpoint says it to a platform")
-        for name in self._tracks:
+        for name in self.tracks:
             self.packetizer(name).reset()
-        return [self._endpoint.clear()]
+        return self._writer.clear()
+
+    @exclusive
+    def cleared(self) -> list[bytes]:
+        """Tell the endpoint that its audio was dropped, in the dialects in which a platform does."""
+        self._check_live("cleared")
+        if self._role == "endpoint":
+            raise LocalProtocolError("cleared: a platform says it to an endpoint")
+        return self._writer.clear()
 
     @exclusive
     def stop(self) -> list[bytes]:
-        """End the stream: what the tracks still hold, as shorter packets; a platform's message "stop"."""
+        """End the stream: what the tracks still hold, as shorter packets; then the message for it, if any."""
         self._check_live("stop")
-        rests = [message for name in self._tracks for message in self.flush_media(name)]
+        rests = [message for name in self.tracks for message in self.flush_media(name)]
         self._stopped = True
         self.close_media()
-        return rests if self._endpoint is not None else [*rests, self._writer.stop(self.next_sequence())]
+        return rests + self._writer.stop()
+
+    def check_has(self, what: str) -> None:
+        """Refuse what this end of the dialect has no message for, "dtmf" or "mark": LocalProtocolError."""
+        if what in self._writer.lacks:
+            raise LocalProtocolError(f"{what}: {self.dialect} has none from its {self._role}")
 
     def _begin(self) -> None:
         self._started = True
@@ -204,8 +263,9 @@ class StreamSender(MediaSender):
             raise LocalProtocolError(f"{what} after stop")
 
 
-def _writer_of(packetizer: Packetizer, parts: tuple[bytes | None, ...]) -> MediaWriter:
+def _writer_of(packetizer: Packetizer, layout: MediaLayout) -> MediaWriter:
     """Make a track's writer: a payload of ptime has so many bytes, but packets of Opus are not cut."""
     codec = packetizer.codec
     is_cut = codec.name != "OPUS"
-    return MediaWriter(packetizer, codec.ptime_ms, packetizer.payload_bytes if is_cut else 1, is_cut, parts)
+    units = packetizer.payload_bytes if is_cut else 1
+    return MediaWriter(packetizer, codec.ptime_ms, units, is_cut, layout.parts, layout.encoding)

@@ -103,7 +103,7 @@ class CaptureSource:
         """Give the start, and then what there is of the track."""
         for message in read_capture(path):
             try:
-                events = self._receiver.receive(message.data)
+                events = self._receiver.receive(message.message)
             except (RemoteProtocolError, PayloadError):
                 self.left_out += 1
                 continue
