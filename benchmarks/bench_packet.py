@@ -21,6 +21,7 @@ from trunkline._native import base64 as our_base64
 from trunkline._native.media import MediaReader, scan
 from trunkline.formats import MediaFormat
 from trunkline.stream import StreamReceiver, StreamSender
+from trunkline.stream.dialects import DIALECTS
 from trunkline.testing import speech_like
 from trunkline.track import Track
 
@@ -211,6 +212,42 @@ def sending(rate: int) -> dict[str, Pass]:
     return {"trunkline": ours, "audioop + base64 + json": usual}
 
 
+def dialects() -> tuple[dict[str, Pass], dict[str, Pass]]:
+    """L16 of 8 kHz, which all have, to frames and to messages of 20 ms, in each dialect."""
+    receiving: dict[str, Pass] = {}
+    sent: dict[str, Pass] = {}
+    pcm = speech_like(MESSAGES / 50)
+    for name in DIALECTS:
+        sender = StreamSender("L16@8000h", dialect=name)
+        arriving: list[str | bytes] = [
+            message.decode() if sender.is_text(message) else message
+            for message in sender.start() + sender.media(pcm)
+        ]
+
+        def receive(arriving: list[str | bytes] = arriving) -> None:
+            take = StreamReceiver().receive
+            for message in arriving:
+                take(message)
+
+        def send(name: str = name) -> None:
+            sender = StreamSender("L16@8000h", dialect=name)
+            sender.start()
+            for i in range(0, len(pcm), 320):
+                sender.media(pcm[i : i + 320])
+
+        receiving[name], sent[name] = receive, send
+    return receiving, sent
+
+
+def print_dialects() -> None:
+    received, sent = (take_turns(passes, ROUNDS) for passes in dialects())
+    print("\nEach dialect, L16 at 8 kHz: its time is so many times SignalWire's, to frames and to messages")
+    print_head("to frames", "to messages")
+    for name in DIALECTS:
+        ratios = (times_as_fast(seconds, "signalwire", name) for seconds in (received, sent))
+        print_row(name, *(f"{ratio:.2f}" for ratio in ratios))
+
+
 def main() -> None:
     start, media = messages()
     for rate in (8000, 16000):
@@ -239,6 +276,7 @@ def main() -> None:
     print_head("part")
     for name, times in seconds.items():
         print_row(name, f"{statistics.median(times) / whole:.2f}")
+    print_dialects()
 
 
 if __name__ == "__main__":

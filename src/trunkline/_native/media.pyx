@@ -220,8 +220,8 @@ cdef class MediaReader(Exclusive):
             return None
         if media.chunk < 0:
             media.chunk = TL_TRACK_NO_SEQUENCE
-        return track.take_in(payload, <size_t> n_bytes, media.chunk, self.since_origin(media.timestamp), arrival_ms,
-                             False, None)
+        return track.take_in(payload, <size_t> n_bytes, media.chunk, self.since_origin(media.timestamp),
+                             arrival_ms, False, None)
 
 
 @cython.final

@@ -40,10 +40,10 @@ __all__ = ["send"]
 )
 @click.option(
     "--dialect",
-    type=click.Choice(["signalwire", "twilio"]),
+    type=click.Choice(["signalwire", "twilio", "telnyx", "plivo", "exotel", "vonage"]),
     default="signalwire",
     show_default=True,
-    help="Whose spelling of the messages.",
+    help="Whose messages; not each has each --codec.",
 )
 @bearer_token_option
 @cacert_option

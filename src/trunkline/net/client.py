@@ -93,6 +93,7 @@ class Sending:
         connection = socket._response.connection  # which has no public name
         self._transport = None if connection is None else connection.transport
         self._speed = speed
+        self._stop_timeout_s = STOP_TIMEOUT_S
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._sent = 0
@@ -133,7 +134,7 @@ class Sending:
             if self._is_flooded:
                 await asyncio.wait((listening,))
             elif not sending.cancelled():
-                await asyncio.wait((listening,), timeout=STOP_TIMEOUT_S)
+                await asyncio.wait((listening,), timeout=self._stop_timeout_s)
         finally:
             sending.cancel()
             await self._close()  # it ends the listening; cancelling that would lose the close code
@@ -202,6 +203,7 @@ class _Streaming(Sending):
         self, socket: aiohttp.ClientWebSocketResponse, sender: StreamSender, playout: Playout, speed: float
     ) -> None:
         super().__init__(socket, speed)
+        self._stop_timeout_s = STOP_TIMEOUT_S if sender.has_stop else 0.0  # else it is ours to close
         self._sender = sender
         self._playout = playout
 

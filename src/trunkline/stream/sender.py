@@ -78,7 +78,6 @@ class StreamSender(MediaSender):
         if not tracks or not set(tracks) <= set(messages.TRACKS) or len(set(tracks)) < len(tracks):
             raise FormatError(f"tracks {tracks!r}: takes inbound, outbound or both")
         self._format = CodecSpec.parse(format) if isinstance(format, str) else format
-        self._dialect.check_format(self._format)
         self._sample_rate = self._format.sample_rate if sample_rate is None else sample_rate
         stream = Stream(
             str(uuid.uuid4()) if stream_id is None else stream_id,
@@ -88,6 +87,7 @@ class StreamSender(MediaSender):
             tuple(tracks),
             dict(custom_parameters or {}),
         )
+        self._dialect.check(stream, role)
         messages.check_text(stream.stream_id, stream.call_id, account_id or "")
         messages.check_text(*stream.custom_parameters, *stream.custom_parameters.values())
         self._stream = stream
@@ -154,6 +154,11 @@ class StreamSender(MediaSender):
     def dialect(self) -> str:
         """Its name, such as "twilio"."""
         return self._dialect.name
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether a stop message ends the stream; in some dialects closing it does."""
+        return self._dialect.has_stop
 
     def is_text(self, message: bytes) -> bool:
         """Tell whether a message that was given is to be sent as text; ask before it is copied or cut."""

@@ -209,6 +209,7 @@ class AudioSocket(Dialect):
     name = "audiosocket"
     is_binary = True
     is_byte_stream = True
+    has_tracks = False
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {"L16": tuple(r for r in TYPES if r <= 48_000)}
     Platform = PlatformWriter
     Endpoint = EndpointWriter

@@ -144,6 +144,7 @@ class Dialect(ABC):
     is_binary: ClassVar[bool] = False  # bytes are binary messages, and text ones are TextMessages
     is_byte_stream: ClassVar[bool] = False  # and binary ones are cut anywhere, as TCP does
     has_stop: ClassVar[bool] = True  # else the end of a stream is that it is closed
+    has_tracks: ClassVar[bool] = True  # else there is one, called inbound
     has_default_track: ClassVar[bool] = False  # media may name none: inbound's
     times_from_first: ClassVar[bool] = False  # timestamps count from no beginning of the stream
     ptime_ms: ClassVar[int] = 20  # of what an endpoint is to send
@@ -162,8 +163,11 @@ class Dialect(ABC):
         return False
 
     @classmethod
-    def check_format(cls, format: CodecSpec) -> None:
-        """Refuse a format that the platform does not have: FormatError."""
+    def check(cls, stream: Stream, role: str) -> None:
+        """Refuse a format that the platform does not have, and tracks: FormatError."""
+        format = stream.format
+        if role == "platform" and not cls.has_tracks and stream.tracks != ("inbound",):
+            raise FormatError(f"{cls.name}: tracks {', '.join(stream.tracks)}: takes inbound alone")
         if cls.rates and format.sample_rate not in cls.rates.get(format.name, ()):
             takes = "; ".join(
                 f"{name} at {', '.join(map(str, rates))} Hz" for name, rates in cls.rates.items()
