@@ -400,6 +400,34 @@ def test_c_makes_of_media_what_the_parser_does(data: st.DataObject, dialect: str
     assert fast.stats == slow.stats
 
 
+@given(st.sampled_from(["vonage", "audiosocket"]), st.integers(0, 2**32), st.sampled_from(["pcm", "both"]))
+def test_c_makes_of_bytes_what_the_reader_does(dialect: str, seed: int, output: str) -> None:
+    chance, sender = random.Random(seed), sender_of(dialect, "L16@8000h")
+    messages = said_by(sender, [("inbound", 900, seed), ("key", 3, 0), ("inbound", 900, seed + 1)])
+    at = len(messages) - 1
+    messages[at:at] = [bytes.fromhex("10000401020304" + "1000020506"), b"\x10\x00\x00", b"\x03\x00\x01x"]
+    arriving = carried(sender, messages, seed)
+    if dialect == "audiosocket" and chance.random() < 0.7:  # frames as Asterisk writes them, whole
+        arriving = [b"".join(messages[k : k + 2]) for k in range(0, len(messages), 2)]
+    fast, slow = StreamReceiver(output=output), StreamReceiver(output=output)
+    for message in arriving:
+        assert outcome(fast.receive, message) == outcome(slow._receive, message)
+    assert fast.stats == slow.stats
+    assert outcome(lambda *_: fast.close(), "") == outcome(lambda *_: slow.close(), "")
+
+
+def test_plain_media_of_every_dialect_is_read_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes to `_receive` is not."""
+    for dialect in DIALECTS:
+        sender, receiver = sender_of(dialect, "L16@8000h"), StreamReceiver()
+        messages = sender.start() + sender.media(bytes(2 * 1600))
+        arriving = messages if dialect == "audiosocket" else carried(sender, messages)
+        received(receiver, arriving[:4])
+        with monkeypatch.context() as patched:
+            patched.setattr(StreamReceiver, "_receive", None)
+            assert len(received(receiver, arriving[4:])) == len(arriving) - 4
+
+
 def test_all_dialects_are_here() -> None:
     assert (
         {case[0] for case in WRONG}

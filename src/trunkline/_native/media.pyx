@@ -61,6 +61,7 @@ cdef extern from "trunkline/media.h" nogil:
 cdef enum:
     MESSAGE_BYTES = 1024  # written on the stack and copied; longer ones are written in place
     PAYLOAD_BYTES_MAX = 4096  # longer ones take the long way
+    FRAME_HEADER_BYTES = 3
 
 
 def scan(str text not None):
@@ -105,6 +106,8 @@ cdef class MediaReader(Exclusive):
     cdef bytes stream_id  # None: there is no stream yet, or no longer
     cdef Py_ssize_t max_bytes
     cdef bint has_default_track, is_binary
+    cdef bytearray kept  # of a stream of frames, what has not been read yet; None: it is one of messages
+    cdef uint8_t frame_kind
     cdef int64_t origin_ms  # of the timestamps; below 0: that of the first to come
     cdef tl_isa isa
     cdef tl_media_scanner scanner
@@ -126,6 +129,17 @@ cdef class MediaReader(Exclusive):
         self.has_default_track = default_track
         self.is_binary = binary
         self.origin_ms = -1 if from_first else 0
+        self.kept = None
+
+    def open_frames(self, bytearray kept not None, uint8_t kind):
+        """Begin a stream of frames, whose payloads are inbound's when they are of this kind.
+
+        A frame is a byte that says its kind, the payload's length in two bytes, the high one first, and the
+        payload. `kept` holds what has come and was not whole: while there is such, all is the subclass's.
+        """
+        self.stream_id = b""
+        self.kept = kept
+        self.frame_kind = kind
 
     def close_media(self):
         """Leave everything to the subclass from here on."""
@@ -183,7 +197,9 @@ cdef class MediaReader(Exclusive):
             n_chars = PyBytes_Size(message)
         else:
             return self._receive(message, arrival_ms)
-        if self.is_binary:
+        if self.kept is not None:
+            events = self.take_frames(message, arrival_ms)
+        elif self.is_binary:
             events = self.take_binary(message, arrival_ms)
         else:
             events = self.take(chars, n_chars, arrival_ms)
@@ -195,6 +211,29 @@ cdef class MediaReader(Exclusive):
             return None
         return self.inbound.take_in(PyBytes_AsString(message), <size_t> PyBytes_Size(message),
                                     TL_TRACK_NO_SEQUENCE, TL_TRACK_NO_TIMESTAMP, arrival_ms, False, message)
+
+    cdef list take_frames(self, object message, object arrival_ms):
+        cdef const uint8_t *data
+        cdef Py_ssize_t n_bytes, at, end
+        cdef list events = []
+        if type(message) is not bytes or self.inbound is None or len(self.kept) > 0:
+            return None
+        data = <const uint8_t *> PyBytes_AsString(message)
+        n_bytes = PyBytes_Size(message)
+        at = 0
+        while at < n_bytes:
+            end = frame_end(data, at, n_bytes)
+            if end < 0 or data[at] != self.frame_kind:
+                return None
+            at = end
+        at = 0
+        while at < n_bytes:
+            end = frame_end(data, at, n_bytes)
+            at += FRAME_HEADER_BYTES
+            events += self.inbound.take_in(data + at, <size_t> (end - at), TL_TRACK_NO_SEQUENCE,
+                                           TL_TRACK_NO_TIMESTAMP, arrival_ms, False, None)
+            at = end
+        return events
 
     cdef list take(self, const char *chars, Py_ssize_t n_chars, object arrival_ms):
         cdef tl_media media
@@ -420,6 +459,14 @@ cdef tl_media_encoding encoding_of(str name) except *:
     if name == "counted":
         return TL_MEDIA_COUNTED
     raise TypeError(f"encoding {name!r}: takes base64, raw or counted")
+
+
+# Where the frame at `at` ends; below 0: it does not.
+cdef inline Py_ssize_t frame_end(const uint8_t *data, Py_ssize_t at, Py_ssize_t n_bytes):
+    if n_bytes - at < FRAME_HEADER_BYTES:
+        return -1
+    cdef Py_ssize_t end = at + FRAME_HEADER_BYTES + (data[at + 1] << 8 | data[at + 2])
+    return end if end <= n_bytes else -1
 
 
 cdef bytes text_of(tl_media_text text):

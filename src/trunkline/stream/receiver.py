@@ -133,6 +133,11 @@ class StreamReceiver(MediaReader):
         """Whether a stop message is to be waited for: in some dialects a stream ends when it is closed."""
         return self._dialect is None or self._dialect.has_stop
 
+    @property
+    def _may_open(self) -> bool:
+        """Whether C may do with plain media: not where times have to be made up."""
+        return not (self.is_binary and self._is_encoded)
+
     @exclusive
     def poll(self, now_ms: float) -> list[Event]:
         """Give up the chunks that have been waited for long enough; return what lay behind them."""
@@ -147,13 +152,15 @@ class StreamReceiver(MediaReader):
     def _receive(self, message: "str | Buffer", arrival_ms: float | None) -> list[Event]:
         if self._closed:
             raise LocalProtocolError("receive after close")
-        reader = self._reader or self._detected(message)
+        reader, has_begun = self._reader or self._detected(message), self._start is not None
         said = reader.read(message, self._max_message_bytes)
         if self._stopped:
             raise RemoteProtocolError("message after stop")
         events = [event for one in said for event in self._on(one, arrival_ms)]
         if self._dialect is not None:
             self._reader = reader
+            if self._start is not None and not has_begun and not self._stopped and self._may_open:
+                reader.open(self, self._start.stream_id, self._max_message_bytes)
         return events
 
     @exclusive
@@ -243,22 +250,10 @@ class StreamReceiver(MediaReader):
         # A codec that we cannot decode is refused now, even when no track is declared.
         made = {name: self._new_track(name, start) for name in tracks or messages.TRACKS}
         self._dialect = dialect
-        self._open(dialect, start)
         for name in tracks:
             self._add_track(name, made[name])
         self._start = start
         return start
-
-    def _open(self, dialect: type[Dialect], start: Start) -> None:
-        """Let what is plain media be done with in C, from here on."""
-        if not dialect.is_byte_stream and not (dialect.is_binary and self._is_encoded):
-            self.open_media(
-                start.stream_id,
-                self._max_message_bytes,
-                default_track=dialect.has_default_track,
-                binary=dialect.is_binary,
-                from_first=dialect.times_from_first,
-            )
 
     def _started(self, said: Said) -> Start:
         if self._start is None:

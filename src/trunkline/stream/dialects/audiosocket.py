@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from trunkline._native.media import Sequence
+from trunkline._native.media import MediaReader, Sequence
 from trunkline.errors import FormatError, RemoteProtocolError
 from trunkline.formats import MediaFormat
 from trunkline.stream.dialects.dialect import (
@@ -91,6 +91,10 @@ class AudioSocketReader:
         if kind is not None:
             del self._kept[: sum(HEADER_BYTES + len(frame.payload) for frame in frames)]
         return said
+
+    def open(self, media: MediaReader, stream_id: str, max_bytes: int) -> None:
+        """Let whole frames of audio be taken in C."""
+        media.open_frames(self._kept, self._kind or 0)
 
     def _frames(self) -> Iterator[Frame]:
         """Give the whole frames, up to one that ends the stream."""

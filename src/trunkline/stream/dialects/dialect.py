@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 import msgspec
 
-from trunkline._native.media import Sequence
+from trunkline._native.media import MediaReader, Sequence
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import STREAM_RATE_MAX, CodecSpec, MediaFormat
 from trunkline.stream.events import Cleared, Dtmf, Mark, Start, Stop, Unknown
@@ -68,7 +68,10 @@ class Reader(Protocol):
     """Reads the messages of one stream."""
 
     def read(self, message: "str | Buffer", max_bytes: int) -> list[Said]:
-        """Read a message of at most `max_bytes`; or raise what is wrong, and change nothing."""
+        """Read a message of at most `max_bytes`, or raise what is wrong with it and change nothing."""
+
+    def open(self, media: MediaReader, stream_id: str, max_bytes: int) -> None:
+        """Let plain media of the stream, which has begun, be read in C from here on."""
 
 
 class Stream(NamedTuple):
@@ -145,8 +148,6 @@ class Dialect(ABC):
     is_byte_stream: ClassVar[bool] = False  # and binary ones are cut anywhere, as TCP does
     has_stop: ClassVar[bool] = True  # else the end of a stream is that it is closed
     has_tracks: ClassVar[bool] = True  # else there is one, called inbound
-    has_default_track: ClassVar[bool] = False  # media may name none: inbound's
-    times_from_first: ClassVar[bool] = False  # timestamps count from no beginning of the stream
     ptime_ms: ClassVar[int] = 20  # of what an endpoint is to send
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # by codec, of what there is; {}: of any
     Platform: ClassVar[type[Writer]]
@@ -165,14 +166,14 @@ class Dialect(ABC):
     @classmethod
     def check(cls, stream: Stream, role: str) -> None:
         """Refuse a format that the platform does not have, and tracks: FormatError."""
-        format = stream.format
+        audio = stream.format
         if role == "platform" and not cls.has_tracks and stream.tracks != ("inbound",):
             raise FormatError(f"{cls.name}: tracks {', '.join(stream.tracks)}: takes inbound alone")
-        if cls.rates and format.sample_rate not in cls.rates.get(format.name, ()):
+        if cls.rates and audio.sample_rate not in cls.rates.get(audio.name, ()):
             takes = "; ".join(
                 f"{name} at {', '.join(map(str, rates))} Hz" for name, rates in cls.rates.items()
             )
-            raise FormatError(f"{cls.name}: {format.name} at {format.sample_rate} Hz: takes {takes}")
+            raise FormatError(f"{cls.name}: {audio.name} at {audio.sample_rate} Hz: takes {takes}")
 
 
 def media_format(encoding: str, sample_rate: int, channels: int = 1) -> MediaFormat:

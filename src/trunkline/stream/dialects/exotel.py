@@ -123,6 +123,7 @@ _readers: Final = {
     "endpoint": JsonReader(
         Connected | StartMessage | MediaMessage | DtmfMessage | MarkMessage | ClearMessage | StopMessage,
         "sequence_number",
+        default_track=True,
     ),
     "platform": JsonReader(Reply | MarkMessage | ClearMessage, "sequence_number"),
 }
@@ -196,10 +197,9 @@ class EndpointWriter(Writer):
 
 
 class Exotel(Dialect):
-    """Exotel's, whose media need not name a track; it takes no less than 100 ms a message."""
+    """Exotel's; it takes no less than 100 ms a message."""
 
     name = "exotel"
-    has_default_track = True
     ptime_ms = 100
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {"L16": (8_000, 16_000, 24_000), "PCMU": (8_000,)}
     Platform = PlatformWriter

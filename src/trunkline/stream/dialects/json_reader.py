@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 from msgspec import Struct
 
+from trunkline._native.media import MediaReader
 from trunkline.errors import RemoteProtocolError
 from trunkline.stream.dialects.dialect import Media, Said
 from trunkline.stream.events import Dtmf, Mark, Unknown
@@ -77,10 +78,14 @@ _event = msgspec.json.Decoder(_Event)
 class JsonReader:
     """Reads the JsonMessages of a union `kinds`, which has a tag; another event is an Unknown.
 
-    Errors call the sequence number `sequence_field`.
+    Errors call the sequence number `sequence_field`. `default_track`: media of no track is inbound's;
+    `from_first`: timestamps count from no beginning of the stream, but for that of its first media.
     """
 
-    def __init__(self, kinds: Any, sequence_field: str) -> None:
+    def __init__(
+        self, kinds: Any, sequence_field: str, *, default_track: bool = False, from_first: bool = False
+    ) -> None:
+        self._options = {"default_track": default_track, "from_first": from_first}
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kinds)
         self._events = frozenset(kind.__struct_config__.tag for kind in get_args(kinds))
         self._sequence_field = sequence_field
@@ -98,6 +103,10 @@ class JsonReader:
         event = str(parsed.__struct_config__.tag)
         contents = content if type(content) is list else [content]
         return [Said(event, one, parsed.stream_id) for one in contents]
+
+    def open(self, media: MediaReader, stream_id: str, max_bytes: int) -> None:
+        """Let plain media be read in C."""
+        media.open_media(stream_id, max_bytes, **self._options)
 
     def content(self, message: JsonMessage) -> Any:
         """Give what a message says."""

@@ -145,7 +145,9 @@ class PlatformReader(JsonReader):
 
 
 _endpoint_reader: Final = JsonReader(
-    StartMessage | MediaMessage | DtmfMessage | PlayedStream | ClearedAudio | StopMessage, "sequenceNumber"
+    StartMessage | MediaMessage | DtmfMessage | PlayedStream | ClearedAudio | StopMessage,
+    "sequenceNumber",
+    from_first=True,
 )
 
 
@@ -227,7 +229,6 @@ class Plivo(Dialect):
 
     name = "plivo"
     has_stop = False
-    times_from_first = True
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {"PCMU": (8_000,), "L16": (8_000, 16_000)}
     Platform = PlatformWriter
     Endpoint = EndpointWriter

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from trunkline._native.media import MediaReader
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
 from trunkline.formats import MediaFormat
 from trunkline.stream.dialects.dialect import (
@@ -79,6 +80,10 @@ class VonageReader:
             raise RemoteProtocolError(f"{event} message: {clipped(error)}") from None
         self._is_begun = self._is_begun or event == CONNECTED
         return [said]
+
+    def open(self, media: MediaReader, stream_id: str, max_bytes: int) -> None:
+        """Let bytes be taken in C."""
+        media.open_media(stream_id, max_bytes, binary=True)
 
     def _audio(self, payload: bytes, max_bytes: int) -> Said:
         if len(payload) > max_bytes:
