@@ -38,7 +38,7 @@ class RecordingView(LiveView):
             at = f", recorded at {start.sample_rate} Hz" if start.sample_rate else ""
             self.note(
                 f"started {_files(recording)}: {audio.codec} {audio.sample_rate} Hz{at}, "
-                f"{', '.join(start.tracks)}, from {recording.call.peer}"
+                f"{', '.join(start.tracks) or 'any tracks'}, from {recording.call.peer}"
             )
 
     def ended(self, recording: CallRecording) -> None:

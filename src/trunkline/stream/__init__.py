@@ -4,7 +4,8 @@
     RTP packets -> RtpReceiver -> the same
     PCM -> Playout (when) -> StreamSender (what) -> messages
 
-A message is one WebSocket text message; who owns the socket is above this layer.
+A message is one WebSocket message, or a piece of a TCP stream; who owns the socket is above this layer. What
+a platform's messages look like is its dialect's to know, in `dialects`.
 """
 
 from trunkline.stream.capture import CapturedMessage, CaptureWriter, read_capture
