@@ -221,9 +221,9 @@ BEFORE: list[tuple[str, str | bytes, type[Exception], str]] = [
     ("audiosocket", b"\x01\x00\x10" + bytes(16) + b"\x03\x00\x01x", RPE, "DTMF b'x'"),
     (
         "audiosocket",
-        b"\x01\x00\x10" + bytes(16) + b"\x20\x00\x00" * 64,
+        b"\x01\x00\x10" + bytes(16) + b"\x20\x00\x00" * 80,
         RPE,
-        "65 frames without audio: takes 64",
+        "259 bytes without audio: takes 256",
     ),
 ]
 

@@ -79,7 +79,7 @@ class _CapturedCall:
             self._receiver.receive(data, message.arrival_ms)
 
     def info(self, damage: tuple[str, ...]) -> CaptureInfo:
-        stopped = self._receiver.ended or not self._receiver.has_stop
+        stopped = self._receiver.ended or not self._receiver.needs_stop
         self._receiver.close()
         start = self._receiver.start
         return CaptureInfo(

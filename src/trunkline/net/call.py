@@ -236,7 +236,7 @@ class Call(EventStream):
         elif self._hung_up is not None:
             reason = f": {self._hung_up}" if self._hung_up else ""
             self._end(LocalProtocolError(f"closed on this side before stop{reason}"))
-        elif self._socket.close_code in IN_ORDER and not self._receiver.has_stop:
+        elif self._socket.close_code in IN_ORDER and not self._receiver.needs_stop:
             self._end(None, in_order=True)
         else:
             code = self._socket.close_code

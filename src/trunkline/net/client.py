@@ -203,7 +203,7 @@ class _Streaming(Sending):
         self, socket: aiohttp.ClientWebSocketResponse, sender: StreamSender, playout: Playout, speed: float
     ) -> None:
         super().__init__(socket, speed)
-        self._stop_timeout_s = STOP_TIMEOUT_S if sender.has_stop else 0.0  # else it is ours to close
+        self._stop_timeout_s = STOP_TIMEOUT_S if sender.needs_stop else 0.0  # else it is ours to close
         self._sender = sender
         self._playout = playout
 

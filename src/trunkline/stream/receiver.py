@@ -129,9 +129,9 @@ class StreamReceiver(MediaReader):
         return self._dialect is not None and self._dialect.is_binary
 
     @property
-    def has_stop(self) -> bool:
-        """Whether a stop message is to be waited for: in some dialects a stream ends when it is closed."""
-        return self._dialect is None or self._dialect.has_stop
+    def needs_stop(self) -> bool:
+        """Whether a stream that is closed without a stop message was broken off: not in every dialect."""
+        return self._dialect is None or self._dialect.needs_stop
 
     @property
     def _may_open(self) -> bool:
@@ -167,11 +167,11 @@ class StreamReceiver(MediaReader):
     def close(self, *, in_order: bool = False) -> list[Event]:
         """End a stream whose connection has ended: return the last Frames. Idempotent.
 
-        `in_order`: the peer has closed the connection as the protocol wants it. Where a stream ends with
-        that, which `has_stop` tells, Stop comes last.
+        `in_order`: the peer has closed the connection as the protocol wants it. Where that ends a stream,
+        which `needs_stop` tells, Stop comes last.
         """
         rest = [] if self.ended else self._flush()
-        if in_order and not self.ended and self._start is not None and not self.has_stop:
+        if in_order and not self.ended and self._start is not None and not self.needs_stop:
             rest.append(Stop())
         self._closed = True
         self.close_media()

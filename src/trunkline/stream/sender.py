@@ -156,9 +156,9 @@ class StreamSender(MediaSender):
         return self._dialect.name
 
     @property
-    def has_stop(self) -> bool:
-        """Whether a stop message ends the stream; in some dialects closing it does."""
-        return self._dialect.has_stop
+    def needs_stop(self) -> bool:
+        """Whether a stream has a stop message that it must not end without; else closing ends it."""
+        return self._dialect.needs_stop
 
     def is_text(self, message: bytes) -> bool:
         """Tell whether a message that was given is to be sent as text; ask before it is copied or cut."""

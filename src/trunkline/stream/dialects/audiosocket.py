@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["AudioSocket", "begins_audiosocket"]
 
 HEADER_BYTES: Final = 3
-FRAMES_AHEAD_MAX: Final = 64  # that wait for audio
+AHEAD_BYTES_MAX: Final = 256  # of frames that wait for audio: a UUID and 59 keys
 UUID_BYTES: Final = 16
 DEFAULT_RATE: Final = 8_000  # of the dialplan's application
 
@@ -67,7 +67,7 @@ class AudioSocketReader:
     """Reads one stream, cut anywhere; what is no whole frame yet is kept, at most 65,538 bytes.
 
     Asterisk says the rate with the audio, so a stream that a UUID has begun starts with its first audio, and
-    what comes before that waits for it, at most 64 frames. `kind` is the audio's type when it is known, at a
+    what comes before that waits for it, at most 256 bytes. `kind` is the audio's type when it is known, at a
     platform's end.
     """
 
@@ -89,7 +89,7 @@ class AudioSocketReader:
             raise
         self._kind = kind
         if kind is not None:
-            del self._kept[: sum(HEADER_BYTES + len(frame.payload) for frame in frames)]
+            del self._kept[: _size(frames)]
         return said
 
     def open(self, media: MediaReader, stream_id: str, max_bytes: int) -> None:
@@ -116,12 +116,16 @@ class AudioSocketReader:
             raise RemoteProtocolError(f"{_name(frames[0].kind)} frame before the UUID")
         kinds = [frame.kind for frame in frames]
         kind = next((kind for kind in kinds if kind in RATES), TYPES[DEFAULT_RATE] if END in kinds else None)
-        if kind is None and len(frames) > FRAMES_AHEAD_MAX:
-            raise RemoteProtocolError(f"{len(frames)} frames without audio: takes {FRAMES_AHEAD_MAX}")
+        if kind is None and _size(frames) > AHEAD_BYTES_MAX:
+            raise RemoteProtocolError(f"{_size(frames)} bytes without audio: takes {AHEAD_BYTES_MAX}")
         # What waits is checked all the same.
         said = [_said(frame, kind or 0) for frame in frames[1:]]
         start = [Said("UUID", _start(frame, RATES[kind or TYPES[DEFAULT_RATE]])) for frame in frames[:1]]
         return kind, [] if kind is None else start + said
+
+
+def _size(frames: list[Frame]) -> int:
+    return sum(HEADER_BYTES + len(frame.payload) for frame in frames)
 
 
 def _start(frame: Frame, sample_rate: int) -> Start:
@@ -213,6 +217,7 @@ class AudioSocket(Dialect):
     name = "audiosocket"
     is_binary = True
     is_byte_stream = True
+    needs_stop = False
     has_tracks = False
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {"L16": tuple(r for r in TYPES if r <= 48_000)}
     Platform = PlatformWriter

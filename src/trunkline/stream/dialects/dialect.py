@@ -2,7 +2,7 @@
 
 Each module beside this one has a Dialect, a class that is not instantiated, for a platform. It tells
 
-    what it is     name, is_binary, has_stop, ptime_ms, rates
+    what it is     name, is_binary, needs_stop, ptime_ms, rates
     when it is it  is_begun_by, from the first message
     how to read    reader(role, format) -> Reader: a message -> what it says, a Said for each event
     how to write   Platform, Endpoint: two Writers: an event -> its message
@@ -146,7 +146,7 @@ class Dialect(ABC):
     name: ClassVar[str]
     is_binary: ClassVar[bool] = False  # bytes are binary messages, and text ones are TextMessages
     is_byte_stream: ClassVar[bool] = False  # and binary ones are cut anywhere, as TCP does
-    has_stop: ClassVar[bool] = True  # else the end of a stream is that it is closed
+    needs_stop: ClassVar[bool] = True  # else a stream also ends when it is closed
     has_tracks: ClassVar[bool] = True  # else there is one, called inbound
     ptime_ms: ClassVar[int] = 20  # of what an endpoint is to send
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {}  # by codec, of what there is; {}: of any

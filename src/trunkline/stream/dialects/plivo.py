@@ -228,7 +228,7 @@ class Plivo(Dialect):
     """Plivo's."""
 
     name = "plivo"
-    has_stop = False
+    needs_stop = False
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {"PCMU": (8_000,), "L16": (8_000, 16_000)}
     Platform = PlatformWriter
     Endpoint = EndpointWriter

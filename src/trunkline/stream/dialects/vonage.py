@@ -169,7 +169,7 @@ class Vonage(Dialect):
     name = "vonage"
     is_binary = True
     has_tracks = False
-    has_stop = False
+    needs_stop = False
     rates: ClassVar[Mapping[str, tuple[int, ...]]] = {"L16": (8_000, 16_000, 24_000)}
     Platform = PlatformWriter
     Endpoint = EndpointWriter
