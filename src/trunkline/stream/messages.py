@@ -28,7 +28,6 @@ __all__ = [
     "decoded",
     "json_of",
     "number",
-    "size_of",
 ]
 
 #: The tracks a stream can have, in the order of a recording's channels.
@@ -56,6 +55,16 @@ def json_of(message: "str | Buffer", max_bytes: int) -> bytes:
             f"message of {len(data)} bytes: nested {deep} deep, takes at most {DEPTH_MAX}"
         )
     return data
+
+
+def decoded(data: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """Decode what `json_of` gave; RemoteProtocolError when it is no JSON, msgspec's own for other values."""
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError as error:
+        raise RemoteProtocolError(f"message of {len(data)} bytes: {clipped(error)}") from None
 
 
 def number(value: str | int, field: str) -> int:
@@ -88,11 +97,6 @@ def check_digit(digit: str) -> None:
         raise LocalProtocolError(f"DTMF digit {digit[:8]!r}: takes one of 0-9, *, #, A-D")
 
 
-def size_of(message: "str | Buffer") -> int:
-    """Give a message's length: a text's in characters, of which each is a byte or more."""
-    return len(message) if isinstance(message, (str, bytes)) else memoryview(message).nbytes
-
-
 def clipped(error: Exception) -> str:
     """Give what an error says, which may be as long as the message is."""
     return str(error)[:ERROR_CHARS_MAX]
@@ -100,7 +104,7 @@ def clipped(error: Exception) -> str:
 
 def _utf8(message: "str | Buffer", max_bytes: int) -> bytes:
     """Give the message as bytes that are UTF-8; msgspec does not look into the fields that it skips."""
-    n_bytes = size_of(message)
+    n_bytes = len(message) if isinstance(message, (str, bytes)) else memoryview(message).nbytes
     if n_bytes <= max_bytes:
         try:
             data = message.encode() if isinstance(message, str) else bytes(message)
@@ -112,13 +116,3 @@ def _utf8(message: "str | Buffer", max_bytes: int) -> bytes:
     if n_bytes > max_bytes:
         raise RemoteProtocolError(f"message of {n_bytes} bytes: takes at most {max_bytes}")
     return data
-
-
-def decoded(data: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    """Decode what `json_of` gave; RemoteProtocolError when it is no JSON, msgspec's own for other values."""
-    try:
-        return decoder.decode(data)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError as error:
-        raise RemoteProtocolError(f"message of {len(data)} bytes: {clipped(error)}") from None
