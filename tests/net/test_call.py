@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from aiohttp import WSMessage, WSMsgType
 
 from tests.net.endpoints import Seen, call_messages, connect, run, send
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
@@ -18,27 +17,22 @@ MESSAGES = [message.decode() for message in call_messages("flood", bytes(2 * 160
 class Flood:
     """A socket whose queue never runs empty, until it breaks."""
 
+    peer = "nobody"
     close_code = 1006
 
     def __init__(self, messages: list[str]) -> None:
         self._messages = iter(messages)
 
-    async def receive(self, **_: float | None) -> WSMessage:
+    async def receive(self) -> str:
         try:
-            return WSMessage(WSMsgType.TEXT, next(self._messages), None)
+            return next(self._messages)
         except StopIteration:
             raise ConnectionResetError("Connection lost") from None
 
 
-class Nowhere:
-    def get_extra_info(self, name: str) -> None:
-        return None
-
-
 def call_of(messages: list[str]) -> Call:
     socket: Any = Flood(messages)
-    transport: Any = Nowhere()
-    return Call(socket, transport, StreamReceiver())
+    return Call(socket, StreamReceiver())
 
 
 def test_a_peer_that_vanishes_ends_the_iteration_after_its_frames() -> None:

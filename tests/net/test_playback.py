@@ -11,7 +11,7 @@ from tests.net.endpoints import connect, pcm_of, send
 from trunkline import g711
 from trunkline.errors import CallEndedError, ConcurrentUseError, FormatError, LocalProtocolError
 from trunkline.net import Call, serve
-from trunkline.net.call import CloseCode
+from trunkline.net.stream_socket import CloseCode
 from trunkline.stream import (
     Cleared,
     Dtmf,

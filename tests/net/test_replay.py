@@ -13,7 +13,7 @@ from tests.net.endpoints import Seen, call_messages, close_of, connect, pcm_of, 
 from tests.net.test_recording import file_size_limit
 from trunkline.errors import FormatError, LocalProtocolError, RemoteProtocolError
 from trunkline.net import Call, CallRecordings, serve
-from trunkline.net.replay import replay
+from trunkline.net.replaying import replay
 from trunkline.stream import CapturedMessage, Frame, read_capture
 from trunkline.stream.capture import MESSAGE_BYTES_MAX
 from trunkline.testing import speech_like
@@ -147,7 +147,7 @@ def test_a_call_ends_alike_with_and_without_a_capture(tmp_path: Path) -> None:
 def test_an_aiohttp_that_keeps_such_text_to_itself_ends_the_call_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trunkline.net.call.RAW_TEXT", {})  # as before aiohttp 3.14
+    monkeypatch.setattr("trunkline.net.aiohttp_server.RAW_TEXT", {})  # as before aiohttp 3.14
     messages = [CapturedMessage(0.0, data) for data in call_messages("call-1", PCM)[:5]]
 
     async def main() -> None:

@@ -1,14 +1,24 @@
-"""The ends of a stream that own a socket or a timer: a server, a client, and what records calls.
+"""The ends of a stream that own a socket or a timer: servers, a client, and what records calls.
 
-Needs aiohttp (`pip install 'trunkline[server]'`).
+Names are loaded when they are first used, so that a server needs no other server's library. `serve`, `stream`
+and `replay` need aiohttp (`pip install 'trunkline[server]'`).
 """
 
-from trunkline.net.client import StreamResult, stream
-from trunkline.net.recording import CallRecording, CallRecordings
-from trunkline.net.replay import replay
-from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp
-from trunkline.net.server import Call, Server, serve
-from trunkline.net.wav_source import WavSource
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trunkline.net.aiohttp_server import serve
+    from trunkline.net.asgi import media_stream
+    from trunkline.net.call import Call
+    from trunkline.net.client import StreamResult, stream
+    from trunkline.net.picows_server import serve_picows
+    from trunkline.net.recording import CallRecording, CallRecordings
+    from trunkline.net.replaying import replay
+    from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp
+    from trunkline.net.server import Server
+    from trunkline.net.wav_source import WavSource
+    from trunkline.net.websockets_server import serve_websockets
 
 __all__ = [
     "Call",
@@ -19,8 +29,36 @@ __all__ = [
     "Server",
     "StreamResult",
     "WavSource",
+    "media_stream",
     "replay",
     "serve",
+    "serve_picows",
     "serve_rtp",
+    "serve_websockets",
     "stream",
 ]
+
+_HOMES = {
+    "Call": "call",
+    "CallRecording": "recording",
+    "CallRecordings": "recording",
+    "RtpCall": "rtp",
+    "RtpServer": "rtp",
+    "Server": "server",
+    "StreamResult": "client",
+    "WavSource": "wav_source",
+    "media_stream": "asgi",
+    "serve": "aiohttp_server",
+    "serve_picows": "picows_server",
+    "serve_rtp": "rtp",
+    "serve_websockets": "websockets_server",
+    "stream": "client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,66 +15,21 @@ from trunkline.errors import (
     RemoteProtocolError,
     TrunklineError,
 )
-from trunkline.extras import needs_extra
-from trunkline.net.capture import RAW_TEXT, CallCapture
+from trunkline.net.capture import CallCapture
 from trunkline.net.event_stream import EventStream
 from trunkline.net.playback import Playback
-from trunkline.stream import Mark, StreamReceiver
-
-with needs_extra("server"):
-    from aiohttp import WSCloseCode, WSMsgType, web
+from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, NotUtf8Error, StreamSocket, short_reason
+from trunkline.stream import Frame, Mark, Payload, StreamReceiver
 
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
 
-__all__ = ["CLOSE_TIMEOUT_S", "MAX_QUEUED_S", "Call", "CloseCode", "StreamSocket", "peer_of"]
+__all__ = ["MAX_QUEUED_S", "Call"]
 
 _log = logging.getLogger(__name__)
 
-REASON_BYTES_MAX: Final = 123  # RFC 6455 5.5: a control frame holds 125 bytes, two are the code
-CLOSE_TIMEOUT_S: Final = 2.0  # how long a peer may take to answer our close frame
-HEARTBEAT_S: Final = 20.0
 MAX_QUEUED_S: Final = 30.0
 MESSAGES_A_TURN: Final = 16  # of one call, before the others have theirs
-IN_ORDER: Final = (0, 1000, 1001)  # close codes of a stream that ends with the connection; 0: none was given
-
-
-class CloseCode(IntEnum):
-    """Why we close a stream (RFC 6455 7.4.1)."""
-
-    NORMAL = 1000
-    GOING_AWAY = 1001
-    PROTOCOL_ERROR = 1002  # RemoteProtocolError
-    UNSUPPORTED = 1003  # a binary message, a codec that we do not decode, or a rate that no frame fits
-    INVALID_PAYLOAD = 1007  # PayloadError
-    POLICY = 1008  # no start message in time
-    # 1009, a message that is too big, is sent by aiohttp
-    INTERNAL_ERROR = 1011  # the handler raised
-
-
-def peer_of(transport: asyncio.BaseTransport | None) -> str:
-    """Name the other end of a connection: HOST:PORT, "unknown" once it has gone."""
-    address = None if transport is None else transport.get_extra_info("peername")
-    return f"{address[0]}:{address[1]}" if address else "unknown"
-
-
-class StreamSocket(web.WebSocketResponse):
-    """The socket of a call: takes messages of up to `max_message_bytes`."""
-
-    def __init__(self, max_message_bytes: int, *, capture: bool = False) -> None:
-        super().__init__(
-            **(RAW_TEXT if capture else {}),
-            timeout=CLOSE_TIMEOUT_S,
-            heartbeat=HEARTBEAT_S,
-            compress=False,  # base64 audio gains little, and a small message could unpack into a large one
-            max_msg_size=max_message_bytes + 1,  # aiohttp refuses this size and above
-        )
-        self.too_big = f"message longer than {max_message_bytes} bytes"
-
-    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        if code == WSCloseCode.MESSAGE_TOO_BIG and not message:  # aiohttp closes on its own, without a reason
-            message = self.too_big.encode()
-        return await super().close(code=code, message=message, drain=drain)
 
 
 class Call(EventStream):
@@ -93,7 +47,8 @@ class Call(EventStream):
     What is said on a call that has ended is dropped while there are events to give, and raises
     CallEndedError after that; `serve` takes a handler that lets it through for done.
 
-    `peer` is the address of the other end.
+    `peer` is the address of the other end; `events_dropped` counts what a handler that was too slow did not
+    get (`slow_handler="drop_oldest"`).
     """
 
     _receiver: StreamReceiver
@@ -101,17 +56,20 @@ class Call(EventStream):
     def __init__(
         self,
         socket: StreamSocket,
-        transport: asyncio.Transport,
         receiver: StreamReceiver,
         max_queued_s: float = MAX_QUEUED_S,
         capture: CallCapture | None = None,
+        max_unread: int | None = None,
     ) -> None:
-        super().__init__(peer_of(transport), receiver)
+        super().__init__(socket.peer, receiver)
+        self.events_dropped = 0
+        self._max_unread = max_unread
+        self._reading: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
         self._max_queued_ms = max_queued_s * 1000
         self._playback: Playback | None = None
         self._capture = capture
         self._socket = socket
-        self._transport = transport
         self._hung_up: str | None = None
         self._left_out = False
         self._taken_in_turn = 0
@@ -172,25 +130,29 @@ class Call(EventStream):
             )
         return self._playback
 
-    async def _stop_playback(self) -> None:
+    async def _stop(self) -> None:
+        """End the tasks of the call."""
         if self._playback is not None:
             await self._playback.stop()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Hang up. An iteration that is under way ends after the frames that were received."""
         self._hung_up = reason
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._socket.close(code=code, message=_short(reason))
+                await self._socket.close(code, short_reason(reason))
         except TimeoutError:  # a peer that reads nothing keeps nothing of ours
-            self._transport.abort()
+            self._socket.abort()
 
     async def _wait_for_start(self, timeout_s: float) -> bool:
         """Read up to the start message; False when the stream ended before it."""
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._started and not self._over:
-                    await self._receive()
+                    await self._read()
         except TimeoutError:
             await self._fail(
                 RemoteProtocolError(f"no start message within {timeout_s:g} s"), CloseCode.POLICY
@@ -202,54 +164,83 @@ class Call(EventStream):
         return self._receiver.start is not None
 
     async def _receive(self) -> None:
-        """Take one WebSocket message, or give up a chunk that has been waited for long enough."""
+        if self._reading is None:
+            await self._read()
+        else:
+            await self._arrived.wait()
+            self._arrived.clear()
+
+    def _read_ahead(self) -> None:
+        """From now on read without waiting for whoever iterates, where that was asked for."""
+        if self._max_unread is not None:
+            self._reading = asyncio.create_task(self._read_on(self._max_unread))
+
+    async def _read_on(self, max_unread: int) -> None:
+        try:
+            while not self._over:
+                await self._read()
+                while len(self._events) > max_unread:
+                    self._drop_oldest()
+                self._arrived.set()
+        finally:
+            if not self._over:
+                self._end(LocalProtocolError("closed on this side before stop"))
+            self._arrived.set()
+
+    def _drop_oldest(self) -> None:
+        """Drop the oldest audio that waits; where none does, the oldest event."""
+        audio = (k for k, event in enumerate(self._events) if isinstance(event, Frame | Payload))
+        del self._events[next(audio, 0)]
+        self.events_dropped += 1
+
+    async def _read(self) -> None:
+        """Take one message, or give up a chunk that has been waited for long enough."""
         self._taken_in_turn += 1
         if self._taken_in_turn >= MESSAGES_A_TURN:
             self._taken_in_turn = 0
-            await asyncio.sleep(0)  # aiohttp does not suspend while it has messages, and a peer may flood
+            await asyncio.sleep(0)  # a socket need not suspend while it has messages, and a peer may flood
         due_ms = self._receiver.next_deadline_ms
         try:
-            message = await self._socket.receive(
-                timeout=None if due_ms is None else max(due_ms - _now_ms(), 1.0) / 1000
-            )
-        except TimeoutError:
-            self._events.extend(self._receiver.poll(_now_ms()))
-            return
-        except OSError as lost:  # from answering the ping of a peer that has gone
-            self._end(RemoteProtocolError(f"connection broken: {lost}"))
-            return
-        if self._capture is not None and message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            self._capture.write(message.data, _now_ms(), binary=message.type is WSMsgType.BINARY)
-        if message.type is WSMsgType.TEXT:
-            await self._take(message.data, is_text=True)
-        elif message.type is WSMsgType.BINARY and self._receiver.is_binary:
-            await self._take(message.data)
-        elif message.type is WSMsgType.BINARY:
-            error = RemoteProtocolError(f"binary message of {len(message.data)} bytes: takes text only")
-            await self._fail(error, CloseCode.UNSUPPORTED)
-        elif message.type is WSMsgType.ERROR:  # aiohttp has closed it: too big, bad UTF-8, bad frame
-            if getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
-                what = self._socket.too_big  # aiohttp names the first size that it refuses
+            if due_ms is None:
+                message = await self._socket.receive()
             else:
-                what = message.data or type(message.data).__name__
-            self._end(RemoteProtocolError(f"connection broken: {what}"))
+                async with asyncio.timeout(max(due_ms - _now_ms(), 1.0) / 1000):
+                    message = await self._socket.receive()
+        except NotUtf8Error as error:
+            self._keep(error.data)
+            await self._fail(error, CloseCode.INVALID_PAYLOAD)
+        except RemoteProtocolError as error:  # the socket has closed it: too big, bad UTF-8, bad frame
+            self._end(error)
+        except OSError as error:
+            if isinstance(error, TimeoutError) and due_ms is not None:
+                self._events.extend(self._receiver.poll(_now_ms()))
+            else:  # from answering the ping of a peer that has gone
+                self._end(RemoteProtocolError(f"connection broken: {error}"))
+        else:
+            await self._on_message(message)
+
+    def _keep(self, message: str | bytes, *, binary: bool = False) -> None:
+        if self._capture is not None:
+            self._capture.write(message, _now_ms(), binary=binary)
+
+    async def _on_message(self, message: str | bytes | None) -> None:
+        if isinstance(message, str):
+            self._keep(message)
+            await self._take(message)
+        elif message is not None:
+            self._keep(message, binary=True)
+            error = RemoteProtocolError(f"binary message of {len(message)} bytes: takes text only")
+            await self._fail(error, CloseCode.UNSUPPORTED)
         elif self._hung_up is not None:
             reason = f": {self._hung_up}" if self._hung_up else ""
             self._end(LocalProtocolError(f"closed on this side before stop{reason}"))
-        elif self._socket.close_code in IN_ORDER and not self._receiver.needs_stop:
-            self._end(None, in_order=True)
         else:
             code = self._socket.close_code
             self._end(RemoteProtocolError(f"connection ended before stop (close code {code})"))
 
-    async def _take(self, message: str | bytes, *, is_text: bool = False) -> None:
+    async def _take(self, text: str) -> None:
         try:
-            if is_text and isinstance(message, bytes):
-                message = message.decode()
-            events = self._receiver.receive(message, _now_ms())
-        except UnicodeDecodeError as error:  # only a call that is captured gets to see it
-            not_utf8 = RemoteProtocolError(f"message is not UTF-8: {error}")
-            await self._fail(not_utf8, CloseCode.INVALID_PAYLOAD)
+            events = self._receiver.receive(text, _now_ms())
         except RemoteProtocolError as error:
             await self._fail(error, CloseCode.PROTOCOL_ERROR)
         except PacketError as error:
@@ -269,10 +260,10 @@ class Call(EventStream):
             if self._receiver.ended:
                 self._end(None)
 
-    def _end(self, error: TrunklineError | None, *, in_order: bool = False) -> None:
+    def _end(self, error: TrunklineError | None) -> None:
         self._over = True
         self.error = error
-        self._events.extend(self._receiver.close(in_order=in_order))
+        self._events.extend(self._receiver.close())
         if self._playback is not None:
             self._playback.end()
 
@@ -283,9 +274,3 @@ class Call(EventStream):
 
 def _now_ms() -> float:
     return asyncio.get_running_loop().time() * 1000
-
-
-def _short(reason: str) -> bytes:
-    """Cut a close reason to what a close frame holds, between two characters."""
-    encoded = reason.encode("utf-8", "backslashreplace")[:REASON_BYTES_MAX]
-    return encoded.decode("utf-8", "ignore").encode()

@@ -1,26 +1,15 @@
 """Captures of the calls of a server: a file for each, which costs a call nothing when it fails."""
 
-import inspect
 import logging
 from pathlib import Path
-from typing import Any, Final
 
 from trunkline.errors import FormatError
-from trunkline.extras import needs_extra
 from trunkline.stream import CaptureWriter
 from trunkline.stream.capture import MESSAGE_BYTES_MAX
 
-with needs_extra("server"):
-    from aiohttp import web
-
-__all__ = ["RAW_TEXT", "CallCapture", "check_capture"]
+__all__ = ["CallCapture", "check_capture"]
 
 _log = logging.getLogger(__name__)
-
-#: The option of a WebSocketResponse that hands out text which is not UTF-8, too: aiohttp has it since 3.14.
-RAW_TEXT: Final[dict[str, Any]] = (
-    {"decode_text": False} if "decode_text" in inspect.signature(web.WebSocketResponse).parameters else {}
-)
 
 
 def check_capture(path: Path, max_message_bytes: int) -> None:

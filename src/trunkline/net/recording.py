@@ -11,8 +11,9 @@ from typing import Final
 
 from trunkline.errors import FormatError, TrunklineError
 from trunkline.frame import Frame
-from trunkline.net.call import Call, CloseCode
+from trunkline.net.call import Call
 from trunkline.net.rtp import RtpCall
+from trunkline.net.stream_socket import CloseCode
 from trunkline.stream import OpusRecorder, Recorder
 from trunkline.stream.messages import TRACKS
 from trunkline.stream.recording_files import FORMATS, check_layout, paths_of, recorded_tracks

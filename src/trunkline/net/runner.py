@@ -1,4 +1,4 @@
-"""app_runner: an aiohttp application that is served without its clients' secrets in the logs."""
+"""How aiohttp serves without its clients' secrets in the logs: `app_runner` for an application, QUIETLY for a server."""
 
 import logging
 from typing import Any, Final
@@ -9,9 +9,10 @@ with needs_extra("server"):
     from aiohttp import web
     from aiohttp.http_exceptions import HttpProcessingError
 
-__all__ = ["app_runner"]
+__all__ = ["QUIETLY", "app_runner"]
 
 _log: Final = logging.getLogger(__name__)
+QUIETLY: Final[dict[str, Any]] = {"access_log": None, "auto_decompress": False, "logger": _log}
 
 
 def app_runner(app: web.Application, **options: Any) -> web.AppRunner:
@@ -19,7 +20,7 @@ def app_runner(app: web.Application, **options: Any) -> web.AppRunner:
 
     aiohttp logs a header that is malformed as it came, and a header may hold a token.
     """
-    return web.AppRunner(app, access_log=None, auto_decompress=False, logger=_log, **options)
+    return web.AppRunner(app, **QUIETLY, **options)
 
 
 def _without_headers(record: logging.LogRecord) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from trunkline.errors import LocalProtocolError, StreamStartError, TrunklineError
 from trunkline.extras import needs_extra
-from trunkline.net.call import peer_of
+from trunkline.net.stream_socket import peer_of
 from trunkline.relay import (
     Answer,
     CallEvents,
