@@ -1,7 +1,7 @@
 """Both ends for the tests: handlers that remember, and sockets that misbehave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -22,6 +22,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
             return await coroutine
 
     return asyncio.run(guarded())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nothing tells of; `run` ends a wait in vain."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
 
 
 class Seen:

@@ -61,13 +61,12 @@ class AiohttpServer(Server):
             _Connections(self._accept, self._endpoint.start_timeout_s), shutdown_timeout=CLOSE_TIMEOUT_S
         )
         await self._runner.setup()
-        timeout = {} if self._ssl is None else {"ssl_handshake_timeout": self._endpoint.start_timeout_s}
         listener = await asyncio.get_running_loop().create_server(
             self._runner.server,  # type: ignore[arg-type]
             self._host,
             self.port,
             ssl=self._ssl,
-            **timeout,
+            ssl_handshake_timeout=self._tls_timeout_s,
         )
         return listener, port_of(listener)
 
@@ -81,6 +80,7 @@ class AiohttpServer(Server):
             log_refusal(
                 peer_of(request.transport), refused.status, HTTPStatus(refused.status).phrase, request.path
             )
+            refused.force_close()
             return refused
         with self._endpoint.enter(address) as place:
             socket = AiohttpSocket(request, self._endpoint)
@@ -108,7 +108,7 @@ class _Connections(web.Server):
     def __init__(self, accept: Any, timeout_s: float) -> None:
         super().__init__(accept, **QUIETLY)
         self._timeout_s = timeout_s
-        self._waiting: dict[RequestHandler[Any], asyncio.TimerHandle] = {}
+        self._waiting: dict[RequestHandler, asyncio.TimerHandle] = {}
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

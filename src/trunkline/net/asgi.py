@@ -1,6 +1,7 @@
-"""media_stream: an ASGI application that accepts media streams: FastAPI, Starlette, anything under uvicorn."""
+"""media_stream: an ASGI application that accepts media streams, for FastAPI, Starlette and others."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Unpack
 
@@ -27,9 +28,8 @@ def media_stream(handler: Handler, **options: Unpack[EndpointOptions]) -> "Media
         async def media(websocket: WebSocket) -> None:
             await stream(websocket.scope, websocket.receive, websocket.send)
 
-    The sockets are the server's, and so are the limits before a message is whole, pings, and compression: start
-    uvicorn with --ws-max-size 65536 --ws-per-message-deflate false. `ping_s` means nothing here. Make it
-    while the loop runs or before.
+    The sockets are the server's, and so are compression, pings and what a message that is not whole yet may
+    have: start uvicorn with --ws-max-size 65536 --ws-per-message-deflate false. `ping_s` means nothing here.
     """
     return MediaStream(Endpoint(handler, **options))
 
@@ -59,7 +59,7 @@ class MediaStream:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
-            raise LocalProtocolError(f"a media stream is a WebSocket, and this is {scope['type']}: route it there")
+            raise LocalProtocolError(f"ASGI scope {scope['type']!r}: a media stream takes WebSockets only")
         host, port = scope.get("client") or ("unknown", 0)
         peer = f"{host}:{port}"
         given = dict(scope["headers"]).get(b"authorization", b"").decode("utf-8", "surrogateescape")
@@ -131,10 +131,8 @@ class AsgiSocket:
         if self._has_ended:
             return
         self._has_ended = True
-        try:
+        with suppress(OSError):  # gone already
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        except OSError:  # gone already
-            pass
 
     def abort(self) -> None:
         """Nothing: the server ends what its application has returned from."""

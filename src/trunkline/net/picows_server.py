@@ -22,7 +22,7 @@ from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, NotUtf8Error
 
 with needs_extra("picows"):
     import picows
-    from picows import WSFrame, WSMsgType, WSTransport
+    from picows import WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 __all__ = ["serve_picows"]
 
@@ -30,9 +30,11 @@ HELD_BYTES_MAX: Final = 65536  # of messages that nobody has received yet; then 
 MESSAGE_BYTES: Final = 100  # what a message costs beside its text
 NO_CODE: Final = 1005  # RFC 6455 7.1.5: a close frame without a code
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
-_BREAKS: Final = frozenset(
-    (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_PAYLOAD, CloseCode.TOO_BIG)
-)  # what picows closes with on its own
+_BREAKS: Final = (  # what picows closes with on its own
+    WSCloseCode.PROTOCOL_ERROR,
+    WSCloseCode.INVALID_TEXT,
+    WSCloseCode.MESSAGE_TOO_BIG,
+)
 
 _log: Final = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)  # below DEBUG picows logs what it reads, and that has the token
@@ -65,27 +67,28 @@ class PicowsServer(Server):
 
     async def _listen(self) -> tuple[Listener, int]:
         self._answering: set[asyncio.Task[None]] = set()
-        timeout_s = self._endpoint.start_timeout_s
         listener = await picows.ws_create_server(
             self._accept,
             self._host,
             self.port,
             ssl=self._ssl,
             logger_name=_log,
-            websocket_handshake_timeout=timeout_s,
+            websocket_handshake_timeout=self._endpoint.start_timeout_s,
             enable_auto_pong=False,  # it would answer any number, to a peer that reads none
             enable_auto_ping=True,
             auto_ping_idle_timeout=self._endpoint.ping_s,
             auto_ping_reply_timeout=self._endpoint.ping_s,
             max_frame_size=self._endpoint.max_message_bytes,
-            **({} if self._ssl is None else {"ssl_handshake_timeout": timeout_s}),
+            ssl_handshake_timeout=self._tls_timeout_s,
         )
         return listener, port_of(listener)
 
     async def _end(self) -> None:
         await asyncio.gather(*self._answering, return_exceptions=True)
 
-    def _accept(self, request: picows.WSUpgradeRequest) -> "PicowsSocket | picows.WSUpgradeResponseWithListener":
+    def _accept(
+        self, request: picows.WSUpgradeRequest
+    ) -> "PicowsSocket | picows.WSUpgradeResponseWithListener":
         path = request.path.partition(b"?")[0].decode("ascii", "replace")
         if path != self._path:
             return _refused(path, 404, b"no stream is taken at this path\n", {})
@@ -198,7 +201,7 @@ class PicowsSocket(picows.WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         sent = transport.close_handshake and transport.close_handshake.sent
-        if not self._is_closing and sent and int(sent.code) in _BREAKS:
+        if not self._is_closing and sent and sent.code in _BREAKS:
             self._put(RemoteProtocolError(f"connection broken: {sent.reason}"))
         self._is_closing = self._is_lost = True
         self._writable.set()

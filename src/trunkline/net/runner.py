@@ -1,4 +1,4 @@
-"""How aiohttp serves without its clients' secrets in the logs: `app_runner` for an application, QUIETLY for a server."""
+"""How aiohttp serves without its clients' secrets in the logs: an application, or a bare server."""
 
 import logging
 from typing import Any, Final

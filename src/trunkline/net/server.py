@@ -59,8 +59,14 @@ class Server(ABC):
     async def _listen(self) -> tuple[Listener, int]:
         """Listen at host and port; give the port that it is."""
 
+    @abstractmethod
     async def _end(self) -> None:
-        """Let go what is left after the calls."""
+        """Let go what is left after the calls, or of a listening that failed."""
+
+    @property
+    def _tls_timeout_s(self) -> float | None:
+        """What a TLS handshake may take; None without TLS."""
+        return None if self._ssl is None else self._endpoint.start_timeout_s
 
     async def __aenter__(self) -> Self:
         try:

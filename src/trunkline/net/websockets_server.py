@@ -5,7 +5,7 @@ import ssl as tls
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any, Final, Unpack
+from typing import Final, Unpack, cast
 
 from trunkline.errors import RemoteProtocolError
 from trunkline.extras import needs_extra
@@ -64,7 +64,7 @@ class WebsocketsServer(Server):
             close_timeout=CLOSE_TIMEOUT_S,
             server_header=None,
             logger=_log,
-            **({} if self._ssl is None else {"ssl_handshake_timeout": endpoint.start_timeout_s}),
+            ssl_handshake_timeout=self._tls_timeout_s,
         )
         port: int = self._library.sockets[0].getsockname()[1]
         return _Stop(self._library), port
@@ -76,7 +76,7 @@ class WebsocketsServer(Server):
 
     def _accept(self, connection: ServerConnection, request: Request, response: Response) -> Response | None:
         """Look at the answer to an upgrade before it is sent: another one for who is not let in."""
-        assert isinstance(connection, _Connection)
+        connection = cast(_Connection, connection)
         path = request.path.partition("?")[0]
         if path != self._path:
             response = connection.respond(404, "no stream is taken at this path\n")
@@ -94,9 +94,9 @@ class WebsocketsServer(Server):
         return response
 
     async def _answer(self, connection: ServerConnection) -> None:
-        assert isinstance(connection, _Connection)
-        assert connection.place is not None
-        await self._endpoint.answer(WebsocketsSocket(connection), connection.place)
+        place = cast(_Connection, connection).place
+        if place is not None:
+            await self._endpoint.answer(WebsocketsSocket(connection), place)
 
 
 class _Stop:
