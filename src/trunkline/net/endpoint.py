@@ -13,7 +13,7 @@ from trunkline.errors import CallEndedError, FormatError
 from trunkline.net.admission import Admission, Place, Refusal
 from trunkline.net.call import MAX_QUEUED_S, Call
 from trunkline.net.capture import CallCapture, check_capture
-from trunkline.net.stream_socket import CloseCode, StreamSocket
+from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, StreamSocket
 from trunkline.stream import StreamReceiver
 
 __all__ = ["Endpoint", "EndpointOptions", "Handler", "log_refusal"]
@@ -163,6 +163,8 @@ class Endpoint:
             if capture is not None:
                 capture.close()
             place.leave()
+            # A library may wait without end for a peer to read what was written.
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, socket.abort)
             self._calls.discard(call)
             if not self._calls:
                 self._idle.set()

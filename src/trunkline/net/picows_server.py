@@ -29,6 +29,7 @@ __all__ = ["serve_picows"]
 HELD_BYTES_MAX: Final = 65536  # of messages that nobody has received yet; then the peer has to wait
 MESSAGE_BYTES: Final = 100  # what a message costs beside its text
 NO_CODE: Final = 1005  # RFC 6455 7.1.5: a close frame without a code
+CODES: Final = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))  # of a frame (7.4)
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 _BREAKS: Final = (  # what picows closes with on its own
     WSCloseCode.PROTOCOL_ERROR,
@@ -189,7 +190,7 @@ class PicowsSocket(picows.WSListener):
 
     def _on_close(self, frame: WSFrame) -> None:
         code = int.from_bytes(frame.get_payload_as_bytes()[:2]) if frame.payload_size else NO_CODE
-        if frame.payload_size and (code < CloseCode.NORMAL or code > 4999):  # picows lets 0 and these pass
+        if frame.payload_size and code not in CODES:
             self.fail(CloseCode.PROTOCOL_ERROR, f"close code {code}")
             return
         self.close_code = code
