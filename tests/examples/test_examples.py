@@ -4,23 +4,27 @@ import asyncio
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import wave
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from trunkline import g711, wav
 from trunkline.stream import StreamReceiver, StreamSender
 from trunkline.testing import speech_like
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SOCKETS = {"aiohttp": "media", "fastapi": "media", "websockets": "", "picows": ""}  # and their paths
 
 
 def test_every_example_is_run_here() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {"receive_calls", "send_file", "decode_packets", "echo"}
+    sockets = {f"{library}_socket" for library in SOCKETS}
+    assert names == {"receive_calls", "send_file", "decode_packets", "echo", "pipecat_serializer"} | sockets
 
 
 def test_decode_packets() -> None:
@@ -65,14 +69,14 @@ def test_echo() -> None:
     pipe = subprocess.PIPE
 
     async def say_and_listen(url: str) -> bytes:
-        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as peer:
             for message in sender.start() + sender.media(pcm):
-                await socket.send_str(message.decode())
+                await peer.send_str(message.decode())
             back = b""
             while len(back) < len(pcm):
-                back += b"".join(bytes(frame) for frame in heard.receive((await socket.receive()).data))  # type: ignore[arg-type]
-            await socket.send_str(sender.dtmf("5")[0].decode())
-            assert json.loads((await socket.receive()).data)["event"] == "clear"
+                back += b"".join(bytes(frame) for frame in heard.receive((await peer.receive()).data))  # type: ignore[arg-type]
+            await peer.send_str(sender.dtmf("5")[0].decode())
+            assert json.loads((await peer.receive()).data)["event"] == "clear"
             return back
 
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
@@ -92,3 +96,59 @@ def test_send_file_says_how_it_is_used() -> None:
     shown = subprocess.run([sys.executable, str(EXAMPLES / "send_file.py")], capture_output=True, text=True)
     assert shown.returncode == 1
     assert re.fullmatch(r"[^\n]+: python send_file\.py FILE\.wav ws://\S+\n", shown.stderr)
+
+
+@pytest.mark.parametrize("library", SOCKETS)
+def test_a_socket_of_ones_own(library: str) -> None:
+    """What a call lost leaves is seen as well, its rest a frame of its own."""
+    sender = StreamSender("PCMU", call_id="CA1")
+    messages = sender.start() + sender.media(speech_like(0.1)) + sender.dtmf("5")
+    example = (EXAMPLES / f"{library}_socket.py").read_text()
+    assert example.count("8765") == 1
+    port = free_port()
+    command = [sys.executable, "-c", example.replace("8765", str(port))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            asyncio.run(say(f"ws://127.0.0.1:{port}/{SOCKETS[library]}", messages))
+            assert process.stdout is not None
+            start, *frames, key = [process.stdout.readline() for _ in range(7)]
+            assert "call_id='CA1'" in start
+            assert frames == ["20 ms of audio\n"] * 5
+            assert "digit='5'" in key
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=30)
+            assert set(out.splitlines()) <= {"20 ms of audio"}  # what the resampler held
+            assert "Traceback" not in errors
+        finally:
+            process.kill()
+
+
+def test_pipecat_serializer() -> None:
+    pytest.importorskip("pipecat", reason="pipecat-ai is not installed, and too large for every test run")
+    command = [sys.executable, str(EXAMPLES / "pipecat_serializer.py")]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert shown[:2] == ["None", "None"]
+    assert "frames: 320, sample_rate: 16000" in shown[2]
+    assert "tone: 5" in shown[3]
+    reply, clear = map(json.loads, shown[4:])
+    assert len(reply["media"]["payload"]) == 4 * -(-320 // 3)  # 40 ms in base64
+    assert clear == {"event": "clear", "streamSid": "MZ1"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def say(url: str, messages: list[bytes]) -> None:
+    """Send messages, once somebody listens."""
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.ws_connect(url) as connection:
+                    for message in messages:
+                        await connection.send_str(message.decode())
+                return
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.05)

@@ -1,6 +1,6 @@
 """A server in a process of its own: python -m tests.net.attacked_server ADAPTER '{"start_timeout_s": 1}'
 
-Prints its URL; then, for each line that it is sent, what there is of it in JSON: memory, calls that are there,
+Prints its URL; then, for each line that it is sent, a JSON object: its memory, the calls that are there, and
 what the handler has got of each that ended.
 """
 

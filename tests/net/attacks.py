@@ -1,4 +1,4 @@
-"""What hostile clients do to a server, each until the server has had enough of it: the close code, or None."""
+"""What hostile clients do to a server, each until it has had enough of it: the close code, or None."""
 
 import asyncio
 import zlib

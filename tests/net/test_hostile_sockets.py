@@ -1,4 +1,4 @@
-"""Hostile clients beside live calls: they are closed in time, cost little memory, and the calls lose nothing."""
+"""Hostile clients beside live calls: closed in time, at little memory, and the calls lose nothing."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import cycle
 from pathlib import Path
@@ -39,6 +39,12 @@ class Attacked:
         assert self._process.stdout is not None
         self._process.stdin.write(b"\n")
         return json.loads(await self._process.stdout.readline())
+
+    async def when(self, is_so: Callable[[int], bool]) -> Any:
+        """Tell once there are as many calls as that."""
+        while not is_so((told := await self.tell())["calls"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        return told
 
 
 @asynccontextmanager
@@ -112,13 +118,10 @@ async def attacked_beside_calls(
         async with asyncio.TaskGroup() as tasks:
             for call in calls:
                 tasks.create_task(call.run())
-            while (before := await server.tell())["calls"] < n_calls:
-                await asyncio.sleep(0.05)
+            before = await server.when(lambda n: n == n_calls)
             async with asyncio.timeout(options["start_timeout_s"] + 2.0 + SLACK_S):
                 codes = await attack(server, attacks, scale)
-                while (await server.tell())["calls"] > n_calls:  # theirs have ended, too
-                    await asyncio.sleep(0.05)
-            assert (await server.tell())["calls"] == n_calls
+                assert (await server.when(lambda n: n <= n_calls))["calls"] == n_calls  # theirs have ended
             stop.set()
         after = await server.tell()
     for name, n in attacks.items():

@@ -85,7 +85,7 @@ def test_what_breaks_the_rules_is_closed(serving: Serve, adapter: str, name: str
 
 
 def test_a_message_may_come_in_pieces(serving: Serve) -> None:
-    """Cut within a character, with pings between; an empty message is no JSON, an empty fragment is nothing."""
+    """Cut within a character, with a ping between and an empty fragment."""
     text = '{"event":"nothing","x":"\N{LATIN SMALL LETTER U WITH DIAERESIS}"}'.encode()
     cut = text.index(UMLAUT) + 1
 
