@@ -1,14 +1,18 @@
 """The same call over every server: what a handler gets, what a peer is told, and who is let in."""
 
 import asyncio
+import inspect
 import io
 import json
 import logging
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+from unittest.mock import ANY
 
 import aiohttp
 import pytest
@@ -25,14 +29,18 @@ from tests.net.endpoints import (
     send,
     until,
 )
+from tests.net.raw_websocket import PING, TEXT, frame, upgraded
 from trunkline import g711
 from trunkline.errors import FormatError, LocalProtocolError, PayloadError, RemoteProtocolError
 from trunkline.net import Call
+from trunkline.net.endpoint import Endpoint, EndpointOptions
+from trunkline.net.tls import client_context, self_signed, server_context
 from trunkline.stream import Dtmf, Frame, Mark, Start, Stop, StreamReceiver, StreamSender, read_capture
 from trunkline.testing import speech_like
 
 PCM = speech_like(1.01)
 CANARY = "canary0bearer0token"
+LISTENERS = [name for name in ADAPTERS if name != "asgi"]  # there, the server has the pings and TLS
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -416,6 +424,55 @@ def test_a_handler_that_does_not_iterate_loses_the_oldest_where_that_was_asked_f
         assert call.events_dropped == len(expected) - 10 == 100 + 2 - 10
 
     run(main())
+
+
+@pytest.mark.parametrize("serving", LISTENERS, indirect=True)
+def test_who_answers_no_ping_is_gone(serving: Serve) -> None:
+    async def main() -> None:
+        seen = Seen()
+        async with serving(seen, ping_s=0.1) as server, upgraded(server.url) as client:
+            await client.send(frame(TEXT, call_messages("call-1", PCM)[1]))
+            assert await client.read() == (PING, ANY)
+            call = await seen.ended.get()
+        assert isinstance(call.error, RemoteProtocolError)
+
+    run(main())
+
+
+@pytest.mark.parametrize("serving", LISTENERS, indirect=True)
+def test_over_tls(serving: Serve, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+
+    async def main() -> None:
+        seen = Seen()
+        async with (
+            serving(seen, ssl=server_context(certificate, key)) as server,
+            connect(server, ssl=client_context(certificate)) as socket,
+        ):
+            assert server.url.startswith("wss://")
+            await send(socket, call_messages("call-1", PCM))
+            assert await close_of(socket) == (1000, "")
+        assert len(pcm_of(seen.events["call-1"])) == len(PCM)
+
+    run(main())
+
+
+def test_the_options_are_those_of_an_endpoint() -> None:
+    _, _, *options = inspect.signature(Endpoint.__init__).parameters.values()
+    assert {option.name: option.annotation for option in options} == get_type_hints(EndpointOptions)
+
+
+@pytest.mark.parametrize("module", ["asgi", "picows_server", "websockets_server"])
+def test_a_server_needs_no_other_ones_library(module: str) -> None:
+    code = f"import sys; sys.modules['aiohttp'] = None; import trunkline.net.{module}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("library", ["picows", "websockets"])
+def test_a_library_that_is_missing_is_named_with_its_cure(library: str) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from trunkline.net import serve_{library}"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+    assert shown.endswith(f"{library} is not installed: pip install 'trunkline[{library}]'\n")
 
 
 @pytest.mark.parametrize(

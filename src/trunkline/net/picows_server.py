@@ -22,7 +22,7 @@ from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, NotUtf8Error
 
 with needs_extra("picows"):
     import picows
-    from picows import WSCloseCode, WSFrame, WSMsgType, WSTransport
+    from picows import WSFrame, WSMsgType, WSTransport
 
 __all__ = ["serve_picows"]
 
@@ -31,11 +31,6 @@ MESSAGE_BYTES: Final = 100  # what a message costs beside its text
 NO_CODE: Final = 1005  # RFC 6455 7.1.5: a close frame without a code
 CODES: Final = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))  # of a frame (7.4)
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
-_BREAKS: Final = (  # what picows closes with on its own
-    WSCloseCode.PROTOCOL_ERROR,
-    WSCloseCode.INVALID_TEXT,
-    WSCloseCode.MESSAGE_TOO_BIG,
-)
 
 _log: Final = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)  # below DEBUG picows logs what it reads, and that has the token
@@ -202,7 +197,7 @@ class PicowsSocket(picows.WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         sent = transport.close_handshake and transport.close_handshake.sent
-        if not self._is_closing and sent and sent.code in _BREAKS:
+        if not self._is_closing and sent:  # by picows: a frame that it does not read, a ping in vain
             self._put(RemoteProtocolError(f"connection broken: {sent.reason}"))
         self._is_closing = self._is_lost = True
         self._writable.set()
