@@ -102,11 +102,11 @@ def test_a_clear_silences_at_once_and_brings_the_marks_back() -> None:
 
 def test_a_key_of_the_endpoint_is_told_to_the_other_streams() -> None:
     keys: dict[str, list[str]] = {}
-    one = '{"event":"dtmf","dtmf":{"digit":"4"}}'
+    one = b'{"event":"dtmf","dtmf":{"digit":"4"}}'
 
     async def handler(call: EndpointCall) -> None:
         if call.start.stream_id == "two-way":
-            await call._socket.send_str(one)
+            await call._socket.send(one)
         ours = keys.setdefault(call.start.stream_id, [])
         ours.extend([event.digit async for event in call if isinstance(event, Dtmf)])
 

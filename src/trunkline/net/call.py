@@ -63,6 +63,7 @@ class Call(EventStream):
     ) -> None:
         super().__init__(socket.peer, receiver)
         self.events_dropped = 0
+        self._loop = asyncio.get_running_loop()
         self._max_unread = max_unread
         self._reading: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
@@ -204,7 +205,7 @@ class Call(EventStream):
             if due_ms is None:
                 message = await self._socket.receive()
             else:
-                async with asyncio.timeout(max(due_ms - _now_ms(), 1.0) / 1000):
+                async with asyncio.timeout(max(due_ms - self._now_ms(), 1.0) / 1000):
                     message = await self._socket.receive()
         except NotUtf8Error as error:
             self._keep(error.data)
@@ -213,52 +214,57 @@ class Call(EventStream):
             self._end(error)
         except OSError as error:
             if isinstance(error, TimeoutError) and due_ms is not None:
-                self._events.extend(self._receiver.poll(_now_ms()))
+                self._events.extend(self._receiver.poll(self._now_ms()))
             else:  # from answering the ping of a peer that has gone
                 self._end(RemoteProtocolError(f"connection broken: {error}"))
         else:
-            await self._on_message(message)
+            failure = self._take(message)
+            if failure is not None:
+                await self._fail(*failure)
 
     def _keep(self, message: str | bytes, *, binary: bool = False) -> None:
         if self._capture is not None:
-            self._capture.write(message, _now_ms(), binary=binary)
+            self._capture.write(message, self._now_ms(), binary=binary)
 
-    async def _on_message(self, message: str | bytes | None) -> None:
+    def _take(self, message: str | bytes | None) -> tuple[TrunklineError, CloseCode] | None:
+        """Take what the socket gave; return an error that ends the call, and the code that says so."""
         if isinstance(message, str):
             self._keep(message)
-            await self._take(message)
-        elif message is not None:
+            return self._take_text(message)
+        if message is not None:
             self._keep(message, binary=True)
             error = RemoteProtocolError(f"binary message of {len(message)} bytes: takes text only")
-            await self._fail(error, CloseCode.UNSUPPORTED)
-        elif self._hung_up is not None:
+            return error, CloseCode.UNSUPPORTED
+        if self._hung_up is not None:
             reason = f": {self._hung_up}" if self._hung_up else ""
             self._end(LocalProtocolError(f"closed on this side before stop{reason}"))
         else:
             code = self._socket.close_code
             self._end(RemoteProtocolError(f"connection ended before stop (close code {code})"))
+        return None
 
-    async def _take(self, text: str) -> None:
+    def _take_text(self, text: str) -> tuple[TrunklineError, CloseCode] | None:
         try:
-            events = self._receiver.receive(text, _now_ms())
+            events = self._receiver.receive(text, self._now_ms())
         except RemoteProtocolError as error:
-            await self._fail(error, CloseCode.PROTOCOL_ERROR)
+            return error, CloseCode.PROTOCOL_ERROR
         except PacketError as error:
             if not self._left_out:  # one line a call: a peer may send nothing else
                 _log.warning("call from %s: a packet is left out: %s", self.peer, error)
             self._left_out = True
+            return None
         except PayloadError as error:
-            await self._fail(error, CloseCode.INVALID_PAYLOAD)
+            return error, CloseCode.INVALID_PAYLOAD
         except (FormatError, LibraryMissingError) as error:
-            await self._fail(error, CloseCode.UNSUPPORTED)
-        else:
-            self._events.extend(events)
-            if self._playback is not None:
-                for event in events:
-                    if isinstance(event, Mark):
-                        self._playback.marked(event.name)
-            if self._receiver.ended:
-                self._end(None)
+            return error, CloseCode.UNSUPPORTED
+        self._events.extend(events)
+        if self._playback is not None:
+            for event in events:
+                if isinstance(event, Mark):
+                    self._playback.marked(event.name)
+        if self._receiver.ended:
+            self._end(None)
+        return None
 
     def _end(self, error: TrunklineError | None) -> None:
         self._over = True
@@ -271,6 +277,5 @@ class Call(EventStream):
         self._end(error)
         await self.close(code, str(error))
 
-
-def _now_ms() -> float:
-    return asyncio.get_running_loop().time() * 1000
+    def _now_ms(self) -> float:
+        return self._loop.time() * 1000
