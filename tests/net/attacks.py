@@ -94,14 +94,14 @@ async def pings_and_reads_nothing(url: str, scale: int) -> int | None:
     return None
 
 
-#: What each is closed with; who sent too much may lose the close frame on the way (a reset).
+#: What each is closed with: 1008 for who takes too long; who sent too much may lose the close frame (a reset).
 ATTACKS: dict[str, tuple[Attack, set[int | None]]] = {
     "request by bytes": (request_by_bytes, {None}),
     "start by bytes": (start_by_bytes, {1008}),
     "never starts": (never_starts, {1008}),
     "bomb": (bomb, {1002}),
-    "fragments": (fragments, {1009, 1008, None}),  # 1008 where they take too long
+    "fragments": (fragments, {1008, 1009, None}),
     "claims 2^63 bytes": (claims_much, {1002, 1009}),
-    "claims 2^62 bytes": (claims_much_and_sends_it, {1009, None}),
+    "claims 2^62 bytes": (claims_much_and_sends_it, {1008, 1009, None}),
     "pings": (pings_and_reads_nothing, {None}),
 }

@@ -153,6 +153,6 @@ def test_a_thousand_hostile_sockets(adapter: str, name: str) -> None:
     n = {"bomb": 100, "fragments": 20, "claims 2^62 bytes": 50, "pings": 50}.get(name, 1000)
     asyncio.run(
         attacked_beside_calls(
-            adapter, {name: n}, n_calls=50, scale=1, grown_mib=256, start_timeout_s=5.0, max_pending=2000
+            adapter, {name: n}, n_calls=50, scale=1, grown_mib=128, start_timeout_s=5.0, max_pending=2000
         )
     )

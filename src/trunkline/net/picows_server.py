@@ -6,6 +6,7 @@ pings, and not to read faster than is taken. They are here.
 
 import asyncio
 import logging
+import socket
 import ssl as tls
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,8 @@ with needs_extra("picows"):
 __all__ = ["serve_picows"]
 
 HELD_BYTES_MAX: Final = 65536  # of messages that nobody has received yet; then the peer has to wait
+# That the kernel holds of a connection: picows doubles its buffer while reads fill it, and never halves it.
+KERNEL_BYTES: Final = 65536
 MESSAGE_BYTES: Final = 100  # what a message costs beside its text
 NO_CODE: Final = 1005  # RFC 6455 7.1.5: a close frame without a code
 CODES: Final = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))  # of a frame (7.4)
@@ -77,6 +80,8 @@ class PicowsServer(Server):
             max_frame_size=self._endpoint.max_message_bytes,
             ssl_handshake_timeout=self._tls_timeout_s,
         )
+        for bound in listener.sockets:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
         return listener, port_of(listener)
 
     async def _end(self) -> None:
