@@ -5,7 +5,7 @@
 # make wheels  build wheels for this Python and for all, and try them in environments of their own
 # make ray     install Ray (0.6 GB), and convert on a local cluster of two workers (1 minute)
 # make soak    a million hostile Opus packets, a hundred thousand of all others, under sanitizers; ten times the
-#              examples of the properties in Python (15 minutes)
+#              examples of the properties in Python, a thousand hostile sockets of each kind (20 minutes)
 .PHONY: demo test check bench wheels ray soak build ctest pytest clean
 .DELETE_ON_ERROR:
 
@@ -87,6 +87,7 @@ soak: ctest build
 	TRUNKLINE_EXAMPLES=100000 ctest --preset sanitize -E fuzz_jitter # each of its examples is hundreds
 	TRUNKLINE_EXAMPLES=1000000 build/c-sanitize/csrc/test_opus
 	TRUNKLINE_EXAMPLES=500 $(PYTEST) -m hypothesis
+	python -m pytest -m slow tests/net
 
 clean:
 	rm -rf build $(VENV)

@@ -94,7 +94,7 @@ async def pings_and_reads_nothing(url: str, scale: int) -> int | None:
     return None
 
 
-#: What each is closed with: 1008 for who takes too long; who sent too much may lose the close frame (a reset).
+#: What each is closed with: 1008 where it takes too long; None also where a reset has eaten the close frame.
 ATTACKS: dict[str, tuple[Attack, set[int | None]]] = {
     "request by bytes": (request_by_bytes, {None}),
     "start by bytes": (start_by_bytes, {1008}),
