@@ -17,6 +17,7 @@ from unittest.mock import ANY
 import aiohttp
 import pytest
 
+import trunkline.net
 from tests.net.adapters import ADAPTERS, Serve
 from tests.net.endpoints import (
     Seen,
@@ -455,6 +456,12 @@ def test_over_tls(serving: Serve, tmp_path: Path) -> None:
         assert len(pcm_of(seen.events["call-1"])) == len(PCM)
 
     run(main())
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    assert {name for name in trunkline.net.__all__ if hasattr(trunkline.net, name)} == set(
+        trunkline.net.__all__
+    )
 
 
 def test_the_options_are_those_of_an_endpoint() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trunkline.net.aiohttp_server import serve
     from trunkline.net.asgi import media_stream
+    from trunkline.net.audiosocket_server import serve_audiosocket
     from trunkline.net.call import Call
     from trunkline.net.client import StreamResult, stream
     from trunkline.net.picows_server import serve_picows
@@ -32,6 +33,7 @@ __all__ = [
     "media_stream",
     "replay",
     "serve",
+    "serve_audiosocket",
     "serve_picows",
     "serve_rtp",
     "serve_websockets",
@@ -48,7 +50,9 @@ _HOMES = {
     "StreamResult": "client",
     "WavSource": "wav_source",
     "media_stream": "asgi",
+    "replay": "replaying",
     "serve": "aiohttp_server",
+    "serve_audiosocket": "audiosocket_server",
     "serve_picows": "picows_server",
     "serve_rtp": "rtp",
     "serve_websockets": "websockets_server",

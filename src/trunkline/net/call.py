@@ -30,6 +30,12 @@ _log = logging.getLogger(__name__)
 
 MAX_QUEUED_S: Final = 30.0
 MESSAGES_A_TURN: Final = 16  # of one call, before the others have theirs
+IN_ORDER: Final = (
+    0,
+    1000,
+    1001,
+    1005,
+)  # close codes of a stream that ends with the connection; 0: none was given
 
 
 class Call(EventStream):
@@ -230,22 +236,26 @@ class Call(EventStream):
         """Take what the socket gave; return an error that ends the call, and the code that says so."""
         if isinstance(message, str):
             self._keep(message)
-            return self._take_text(message)
+            return self._read_message(message)
         if message is not None:
             self._keep(message, binary=True)
+            if self._receiver.is_binary:
+                return self._read_message(message)
             error = RemoteProtocolError(f"binary message of {len(message)} bytes: takes text only")
             return error, CloseCode.UNSUPPORTED
         if self._hung_up is not None:
             reason = f": {self._hung_up}" if self._hung_up else ""
             self._end(LocalProtocolError(f"closed on this side before stop{reason}"))
+        elif self._socket.close_code in IN_ORDER and not self._receiver.needs_stop:
+            self._end(None, in_order=True)
         else:
             code = self._socket.close_code
             self._end(RemoteProtocolError(f"connection ended before stop (close code {code})"))
         return None
 
-    def _take_text(self, text: str) -> tuple[TrunklineError, CloseCode] | None:
+    def _read_message(self, message: str | bytes) -> tuple[TrunklineError, CloseCode] | None:
         try:
-            events = self._receiver.receive(text, self._now_ms())
+            events = self._receiver.receive(message, self._now_ms())
         except RemoteProtocolError as error:
             return error, CloseCode.PROTOCOL_ERROR
         except PacketError as error:
@@ -266,10 +276,10 @@ class Call(EventStream):
             self._end(None)
         return None
 
-    def _end(self, error: TrunklineError | None) -> None:
+    def _end(self, error: TrunklineError | None, *, in_order: bool = False) -> None:
         self._over = True
         self.error = error
-        self._events.extend(self._receiver.close())
+        self._events.extend(self._receiver.close(in_order=in_order))
         if self._playback is not None:
             self._playback.end()
 

@@ -30,6 +30,7 @@ class EndpointOptions(TypedDict, total=False):
     """The options of an Endpoint, which every server takes."""
 
     bearer_token: str | None
+    dialect: str | None
     sample_rate: int | None
     frame_ms: int
     output: str
@@ -51,6 +52,7 @@ class Endpoint:
     What it is given:
 
     - `bearer_token`: what a peer has to send, else it gets 401 before the upgrade.
+    - `dialect`, None to tell it from the first messages.
     - `sample_rate` of the frames, None for the stream's own; `frame_ms`, their duration; `output`, a
       StreamReceiver's.
     - `max_queued_s` of audio may wait in a call before its `play` waits for room.
@@ -79,6 +81,7 @@ class Endpoint:
         handler: Handler,
         *,
         bearer_token: str | None = None,
+        dialect: str | None = None,
         sample_rate: int | None = None,
         frame_ms: int = 20,
         output: str = "pcm",
@@ -106,6 +109,7 @@ class Endpoint:
         self._admission = Admission(bearer_token, max_pending, max_per_address, n_calls)
         self._make_receiver = partial(
             StreamReceiver,
+            dialect=dialect,
             sample_rate=sample_rate,
             frame_ms=frame_ms,
             output=output,

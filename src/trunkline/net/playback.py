@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from trunkline.errors import FormatError
-from trunkline.formats import CodecSpec
 from trunkline.net.stream_socket import StreamSocket
 from trunkline.stream import Playout, Start, StreamSender
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Playback"]
 
-PTIME_MS: Final = 20
 TICK_MS: Final = 0.01  # more than a clock's rounding, which must not make a sleep of nothing
 
 _log = logging.getLogger(__name__)
@@ -32,17 +29,9 @@ class Playback:
         max_queued_ms: float,
         fail: Callable[[str], Awaitable[None]],
     ) -> None:
-        audio = start.media_format
-        if audio.channels != 1:
-            raise FormatError(f"play on a stream of {audio.channels} channels: takes one")
-        sender = StreamSender(
-            CodecSpec(audio.codec, audio.sample_rate, PTIME_MS),
-            sample_rate=start.sample_rate,
-            role="endpoint",
-            stream_id=start.stream_id,
-        )
         self._socket = socket
-        self._playout = Playout(sender)
+        self._sender = StreamSender.answer(start)
+        self._playout = Playout(self._sender)
         self._max_queued_ms = max_queued_ms
         self._fail = fail
         self._loop = asyncio.get_running_loop()
@@ -130,7 +119,7 @@ class Playback:
             while True:
                 self._changed.clear()
                 for message in self._playout.due(self._now_ms()):
-                    await self._socket.send(message)
+                    await self._socket.send(message, binary=not self._sender.is_text(message))
                 async with self._sent:
                     self._sent.notify_all()
                 await self._sleep()

@@ -5,7 +5,7 @@ import os
 import ssl as tls
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from trunkline.errors import FormatError
 from trunkline.net.call import Call
@@ -22,6 +22,8 @@ class Listener(Protocol):
 
 class Server(ABC):
     """A listening endpoint; made by `serve` and its kin. `url` is what a platform streams to."""
+
+    SCHEMES: ClassVar[tuple[str, str]] = ("ws", "wss")
 
     def __init__(
         self, endpoint: Endpoint, host: str, port: int, path: str, ssl: tls.SSLContext | None
@@ -77,7 +79,7 @@ class Server(ABC):
             what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise OSError(error.errno, f"cannot listen on {self._host}:{self.port}: {what}") from error
         shown = f"[{self._host}]" if ":" in self._host else self._host
-        self.url = f"{'ws' if self._ssl is None else 'wss'}://{shown}:{self.port}{self._path}"
+        self.url = f"{self.SCHEMES[self._ssl is not None]}://{shown}:{self.port}{self._path}"
         return self
 
     async def __aexit__(
