@@ -57,12 +57,11 @@ class AiohttpServer(Server):
     """Listens with aiohttp's server, without a router."""
 
     async def _listen(self) -> tuple[Listener, int]:
-        self._runner = web.ServerRunner(
-            _Connections(self._accept, self._endpoint.start_timeout_s), shutdown_timeout=CLOSE_TIMEOUT_S
-        )
+        self._connections = _Connections(self._accept, self._endpoint.start_timeout_s)
+        self._runner = web.ServerRunner(self._connections, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
         listener = await asyncio.get_running_loop().create_server(
-            self._runner.server,  # type: ignore[arg-type]
+            self._connections,
             self._host,
             self.port,
             ssl=self._ssl,
@@ -85,7 +84,7 @@ class AiohttpServer(Server):
         with self._endpoint.enter(address) as place:
             socket = AiohttpSocket(request, self._endpoint)
             await socket.response.prepare(request)
-            request.protocol._manager.upgraded(request.protocol)  # type: ignore[union-attr]
+            self._connections.upgraded(request.protocol)
             await self._endpoint.answer(socket, place)
         return socket.response
 
