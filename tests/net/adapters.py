@@ -3,9 +3,10 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 
+import aiohttp
 import uvicorn
 from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
@@ -84,3 +85,31 @@ ADAPTERS: dict[str, Serve] = {
     "websockets": serve_websockets,
     "asgi": serve_asgi,
 }
+LISTENERS = [name for name in ADAPTERS if name != "asgi"]  # there, the server has the pings and TLS
+UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+async def status_of(url: str, **options: Any) -> int:
+    """Ask for the upgrade: 101, or the HTTP status of a refusal."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.ws_connect(url, **options) as socket:
+                assert not socket.closed
+                return 101
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status
+
+
+async def ask(url: str, headers: str) -> str:
+    """Send a request as it is; give the status line of the answer; uvicorn has none at times."""
+    host, _, path = url.removeprefix("ws://").partition("/")
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    try:
+        writer.write(f"GET /{path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                return (await reader.readline()).decode("latin-1")
+        return ""
+    finally:
+        writer.close()
+        await writer.wait_closed()

@@ -9,16 +9,15 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
-from unittest.mock import ANY
 
 import aiohttp
 import pytest
 
 import trunkline.net
-from tests.net.adapters import ADAPTERS, Serve
+from tests.net.adapters import LISTENERS, UPGRADE, Serve, ask, status_of
 from tests.net.endpoints import (
     Seen,
     call_messages,
@@ -28,11 +27,9 @@ from tests.net.endpoints import (
     received_directly,
     run,
     send,
-    until,
 )
-from tests.net.raw_websocket import PING, TEXT, frame, upgraded
 from trunkline import g711
-from trunkline.errors import FormatError, LocalProtocolError, PayloadError, RemoteProtocolError
+from trunkline.errors import LocalProtocolError, PayloadError, RemoteProtocolError
 from trunkline.net import Call
 from trunkline.net.endpoint import Endpoint, EndpointOptions
 from trunkline.net.tls import client_context, self_signed, server_context
@@ -41,28 +38,6 @@ from trunkline.testing import speech_like
 
 PCM = speech_like(1.01)
 CANARY = "canary0bearer0token"
-LISTENERS = [name for name in ADAPTERS if name != "asgi"]  # there, the server has the pings and TLS
-
-
-@pytest.fixture(params=ADAPTERS)
-def serving(request: pytest.FixtureRequest) -> Serve:
-    return ADAPTERS[request.param]
-
-
-@pytest.fixture
-def adapter(request: pytest.FixtureRequest) -> str:
-    return str(request.node.callspec.params["serving"])
-
-
-async def status_of(url: str, **options: Any) -> int:
-    """Ask for the upgrade: 101, or the HTTP status of a refusal."""
-    async with aiohttp.ClientSession() as session:
-        try:
-            async with session.ws_connect(url, **options) as socket:
-                assert not socket.closed
-                return 101
-        except aiohttp.WSServerHandshakeError as error:
-            return error.status
 
 
 def test_a_handler_gets_what_a_receiver_gives(serving: Serve) -> None:
@@ -186,24 +161,6 @@ def test_no_token_shows(serving: Serve, tmp_path: Path) -> None:
     assert CANARY not in "\n".join(shown)
 
 
-UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-
-
-async def ask(url: str, headers: str) -> str:
-    """Send a request as it is; give the status line of the answer; uvicorn has none at times."""
-    host, _, path = url.removeprefix("ws://").partition("/")
-    reader, writer = await asyncio.open_connection(*host.split(":"))
-    try:
-        writer.write(f"GET /{path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                return (await reader.readline()).decode("latin-1")
-        return ""
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
 def media(payload: str) -> bytes:
     return (
         '{"event":"media","sequenceNumber":"2","media":{"track":"inbound","chunk":"1","timestamp":"0",'
@@ -240,20 +197,6 @@ def test_what_ends_a_call_leaves_its_audio(
     run(main())
 
 
-def test_a_message_of_the_limit_is_taken(serving: Serve) -> None:
-    messages = call_messages("call-1", PCM)
-    padded = messages[4][:-1] + b" " * (65_536 - len(messages[4])) + b"}"
-
-    async def main() -> None:
-        seen = Seen()
-        async with serving(seen) as server, connect(server) as socket:
-            await send(socket, [*messages[:4], padded, *messages[5:]])
-            assert await close_of(socket) == (1000, "")
-        assert pcm_of(seen.events["call-1"]) == pcm_of(received_directly(messages))
-
-    run(main())
-
-
 @pytest.mark.parametrize("polite", [True, False])
 def test_a_peer_that_goes_early_leaves_its_audio(serving: Serve, polite: bool) -> None:
     messages = call_messages("call-1", PCM)[:-2]
@@ -272,15 +215,6 @@ def test_a_peer_that_goes_early_leaves_its_audio(serving: Serve, polite: bool) -
         if polite:
             assert "close code 4321" in str(call.error)
             assert pcm_of(seen.events["call-1"]) == pcm_of(received_directly(messages))
-
-    run(main())
-
-
-def test_a_peer_that_never_starts_is_sent_away(serving: Serve) -> None:
-    async def main() -> None:
-        async with serving(Seen(), start_timeout_s=0.05) as server, connect(server) as socket:
-            await send(socket, call_messages("call-1", PCM)[:1])
-            assert await close_of(socket) == (1008, "no start message within 0.05 s")
 
     run(main())
 
@@ -327,119 +261,6 @@ def test_a_capture_has_every_message(serving: Serve, tmp_path: Path) -> None:
     assert [message.data for message in read_capture(path)] == messages
 
 
-def test_only_so_many_may_be_about_to_start(serving: Serve) -> None:
-    start = call_messages("call-1", PCM)[:2]
-
-    async def main() -> None:
-        seen = Seen()
-        async with serving(seen, max_pending=2) as server:
-            async with connect(server) as one, connect(server):
-                assert await status_of(server.url) == 503
-                await send(one, start)
-                await seen.until("call-1", 1)
-                assert await status_of(server.url) == 101
-            await until(lambda: not server.calls)
-            async with connect(server), connect(server):
-                assert await status_of(server.url) == 503
-            assert server.refused == {503: 2}
-
-    run(main())
-
-
-def test_only_so_many_come_from_one_address(serving: Serve, adapter: str) -> None:
-    async def main() -> None:
-        async with serving(Seen(), max_per_address=2) as server:
-            async with connect(server), connect(server):
-                if adapter == "picows":  # it does not say who asks before the upgrade
-                    async with connect(server) as third:
-                        assert await close_of(third) == (1013, "too many connections of this address")
-                else:
-                    assert await status_of(server.url) == 429
-            await until(lambda: not server.calls)
-            assert await status_of(server.url) == 101
-
-    run(main())
-
-
-def test_no_place_is_lost_by_an_upgrade_that_fails(serving: Serve) -> None:
-    async def main() -> None:
-        async with serving(Seen(), max_pending=1) as server:
-            for headers in ("Connection: close\r\n", UPGRADE):  # the latter has no key
-                assert " 4" in await ask(server.url, headers)
-            assert await status_of(server.url) == 101
-
-    run(main())
-
-
-def test_a_handler_that_does_not_iterate_blocks_its_peer(serving: Serve) -> None:
-    """Nothing is lost, and the peer cannot send more than the buffers between the two hold."""
-    go_on = asyncio.Event()
-    padding = b" " * 60_000
-
-    async def handler(call: Call) -> None:
-        await go_on.wait()
-        await seen(call)
-
-    seen = Seen()
-
-    async def main() -> None:
-        messages = call_messages("call-1", speech_like(12.0))
-        long = [message[:-1] + padding + b"}" for message in messages]  # 36 MB
-        async with serving(handler) as server, connect(server) as socket:
-            sending = asyncio.create_task(send(socket, long))
-            await asyncio.sleep(0.3)
-            (call,) = server.calls
-            assert not sending.done()
-            assert len(call._events) <= 1
-            go_on.set()
-            await sending
-            assert await close_of(socket) == (1000, "")
-        assert pcm_of(seen.events["call-1"]) == pcm_of(received_directly(messages))
-        assert call.events_dropped == 0
-
-    run(main())
-
-
-def test_a_handler_that_does_not_iterate_loses_the_oldest_where_that_was_asked_for(serving: Serve) -> None:
-    go_on = asyncio.Event()
-    seen = Seen()
-    messages = call_messages("call-1", speech_like(2.0))
-
-    async def handler(call: Call) -> None:
-        await go_on.wait()
-        await seen(call)
-
-    async def main() -> None:
-        async with serving(handler, slow_handler="drop_oldest", max_unread=10) as server:
-            async with connect(server) as socket:
-                await send(socket, messages)
-                await until(lambda: any(call._over for call in server.calls))
-                go_on.set()
-                assert await close_of(socket) == (1000, "")
-            call = await seen.ended.get()
-        expected = received_directly(messages)
-        events = seen.events["call-1"]
-        assert isinstance(events[0], Start)  # no audio: it is dropped last
-        assert isinstance(events[-1], Stop)
-        assert pcm_of(events) == pcm_of(expected[-9:])
-        assert call.events_dropped == len(expected) - 10 == 100 + 2 - 10
-
-    run(main())
-
-
-@pytest.mark.parametrize("serving", LISTENERS, indirect=True)
-def test_who_answers_no_ping_is_gone(serving: Serve) -> None:
-    async def main() -> None:
-        seen = Seen()
-        async with serving(seen, ping_s=0.1) as server, upgraded(server.url) as client:
-            await client.send(frame(TEXT, call_messages("call-1", PCM)[1]))
-            assert await client.read() == (PING, ANY)
-            call = await seen.ended.get()
-        assert isinstance(call.error, RemoteProtocolError)
-
-    run(main())
-
-
 @pytest.mark.parametrize("serving", LISTENERS, indirect=True)
 def test_over_tls(serving: Serve, tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
@@ -480,25 +301,3 @@ def test_a_library_that_is_missing_is_named_with_its_cure(library: str) -> None:
     code = f"import sys; sys.modules[{library!r}] = None; from trunkline.net import serve_{library}"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
     assert shown.endswith(f"{library} is not installed: pip install 'trunkline[{library}]'\n")
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"start_timeout_s": 0.0},
-        {"ping_s": float("nan")},
-        {"max_pending": 0},
-        {"max_per_address": 0},
-        {"slow_handler": "drop"},
-        {"max_unread": 0},
-        {"n_calls": 0},
-        {"max_message_bytes": 0},
-    ],
-)
-def test_an_impossible_limit_is_refused_before_anybody_calls(serving: Serve, options: dict[str, Any]) -> None:
-    async def main() -> None:
-        with pytest.raises(FormatError, match=r"takes|0 bytes"):
-            async with serving(Seen(), **options):
-                pytest.fail("it listens")
-
-    run(main())

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.net.adapters import ADAPTERS, Serve
+from tests.net.adapters import Serve
 from tests.net.endpoints import Seen, call_messages, pcm_of, received_directly, run
 from tests.net.raw_websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawClient, frame, upgraded
 from trunkline.errors import RemoteProtocolError
@@ -14,16 +14,6 @@ from trunkline.testing import speech_like
 MESSAGES = call_messages("call-1", speech_like(0.1))
 START = [frame(TEXT, message) for message in MESSAGES[:2]]
 UMLAUT = "\N{LATIN SMALL LETTER U WITH DIAERESIS}".encode()
-
-
-@pytest.fixture(params=ADAPTERS)
-def serving(request: pytest.FixtureRequest) -> Serve:
-    return ADAPTERS[request.param]
-
-
-@pytest.fixture
-def adapter(request: pytest.FixtureRequest) -> str:
-    return str(request.node.callspec.params["serving"])
 
 
 async def say(client: RawClient, *frames: bytes) -> None:
