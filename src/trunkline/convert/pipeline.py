@@ -16,12 +16,10 @@ from trunkline.convert.plan import Plan
 from trunkline.errors import FormatError
 from trunkline.formats import CHANNELS_MAX
 from trunkline.resample import Resampler
-from trunkline.wav import Metadata
+from trunkline.wav import Metadata, WavReader
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from trunkline.wav import WavReader
 
 __all__ = [
     "OFFSET_S_MAX",
@@ -48,6 +46,8 @@ Block = bytes | memoryview
 
 class Pcm(msgspec.Struct, frozen=True):
     """Samples on their way: the rate in Hz, the channels, s16 or float32, and the blocks, which come once.
+
+    A block is right until the next one is asked for, which may lie in the same memory.
 
     Or `encoded`: codes of G.711 that nothing is done to, which go to the result as they are. numpy is
     imported for float32 and for other channels only: most conversions start without it.
@@ -88,14 +88,24 @@ def prepared(reader: AudioReader, plan: Plan, *, alone: bool = True) -> Pcm:
     is_float = not is_encoded and _needs_float(reader, plan)
     read = reader.read_float if is_float else reader.read
     if is_encoded:
-        read = cast("WavReader", reader).read_encoded  # which audio without a header has, too
+        read = cast(WavReader, reader).read_encoded  # which audio without a header has, too
     n_samples = max(1, BLOCK_ITEMS // reader.channels)
-    blocks = iter(lambda: read(n_samples), b"")
+    blocks: Iterator[Block] = iter(lambda: read(n_samples), b"")
+    if isinstance(reader, WavReader) and not is_encoded:
+        blocks = _read_into(reader, n_samples * reader.channels, is_float)
     pcm = Pcm(reader.sample_rate, reader.channels, is_float, blocks, is_encoded, metadata_of(reader))
     if plan.begin_s or plan.end_s is not None:
         end = math.inf if plan.end_s is None else round(plan.end_s * pcm.sample_rate)
         pcm = within(pcm, round(plan.begin_s * pcm.sample_rate), end)
     return resampled(remixed(pcm, plan), plan.sample_rate or pcm.sample_rate, plan.quality)
+
+
+def _read_into(reader: WavReader, n_items: int, is_float: bool) -> Iterator[Block]:
+    """Read block after block into the same memory."""
+    buffer = memoryview(bytearray(n_items * (4 if is_float else 2)))
+    items = buffer.cast("f" if is_float else "h")
+    while n_samples := reader.read_into(items):
+        yield buffer[: n_samples * reader.channels * items.itemsize]
 
 
 def _is_copied(reader: AudioReader, plan: Plan) -> bool:
@@ -180,11 +190,16 @@ def resampled(pcm: Pcm, sample_rate: int, quality: str) -> Pcm:
     def blocks() -> Iterator[Block]:
         lead_in = resampler.delay_samples * pcm.block_bytes
         n_in = n_out = 0
+        buffer = memoryview(bytearray())  # used again: memory that is new costs as much as the filter
         for block in pcm.blocks:
-            n_in += len(block) // pcm.block_bytes
-            out: Block = resampler.process(block)
+            n_samples = len(block) // pcm.block_bytes
+            n_in += n_samples
+            n_bytes = resampler.output_samples_max(n_samples) * pcm.block_bytes
+            if len(buffer) < n_bytes:
+                buffer = memoryview(bytearray(n_bytes))
+            out = buffer[: resampler.process_into(block, buffer) * pcm.block_bytes]
             if lead_in:
-                lead_in, out = lead_in - min(lead_in, len(out)), memoryview(out)[lead_in:]
+                lead_in, out = lead_in - min(lead_in, len(out)), out[lead_in:]
             n_out += len(out) // pcm.block_bytes
             yield out
         n_left = _rounded(n_in * sample_rate, pcm.sample_rate) - n_out
