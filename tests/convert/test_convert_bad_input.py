@@ -206,6 +206,20 @@ def test_what_has_no_header_is_told_how_to_say_so(tmp_path: Path, ending: str) -
     assert read_s16(tmp_path / "b.wav")[0].tobytes() == noise(2000).tobytes()
 
 
+@pytest.mark.parametrize("raw", ["ulaw:8000", "pcm16:8000:2"])
+def test_a_header_that_is_read_as_audio_is_told(tmp_path: Path, raw: str) -> None:
+    (tmp_path / "a.wav").write_bytes(GOOD)
+    plan = Plan(raw=parse_raw(raw), format="wav")
+    told = "it begins like WAV, and is read as if it had no header"
+    assert told in convert(tmp_path / "a.wav", tmp_path / "b.wav", plan).damage
+    with pytest.raises(FormatError, match=told):
+        convert_bytes(GOOD, plan, strict=True)
+    for fine in (GOOD[44:], b"\xff" * 800, b"RI", b""):  # mu-law of silence begins like MP3
+        (tmp_path / "a.wav").write_bytes(fine)
+        assert told not in convert(tmp_path / "a.wav", tmp_path / "b.wav", plan).damage
+    convert_bytes(b"\xff" * 800, plan, strict=True)
+
+
 def test_links_go_on_pointing(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(GOOD)
     (tmp_path / "in.wav").symlink_to("a.wav")

@@ -14,6 +14,7 @@ from tests.convert.recordings import PEAK_KIB, noise, read_s16, wav_bytes
 from trunkline.convert import Plan
 from trunkline.convert.batch import Outcome, run_batch, survey
 from trunkline.convert.items import Item, items_of
+from trunkline.convert.plan import parse_raw
 from trunkline.errors import FormatError
 
 
@@ -245,6 +246,20 @@ def test_inputs_and_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert pairs(["-"], "o/") == [("-", "o/stdin.wav")]
     Path("[x].wav").touch()
     assert pairs(["[x].wav"], "o.wav") == [("[x].wav", "o.wav")]
+
+
+def test_raw_takes_what_has_no_header_out_of_a_directory(tmp_path: Path) -> None:
+    names = ["a.wav", "b.ul", "c.ULAW", "d.al", "e.alaw", "f.raw", "g.pcm", "h.flac", "i.txt"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    plan = Plan(raw=parse_raw("ulaw"))
+    found = items_of([str(tmp_path)], "out/", plan)
+    assert [os.path.basename(item.source) for item in found] == names[1:7]
+    assert len(items_of([str(tmp_path)], "out/", Plan())) == 2
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "a.wav").write_bytes(b"")
+    with pytest.raises(FormatError, match=r"no audio below it: takes \.raw, \.pcm, .*\.al; others by name"):
+        items_of([str(tmp_path / "only")], "out/", plan)
 
 
 def test_no_name_in_a_store_leads_out_of_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:

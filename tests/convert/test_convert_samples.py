@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from tests.convert.recordings import BLOCK, noise, read_s16, through, wav_bytes
 from tests.reference import convert as reference
+from trunkline import wav
 from trunkline.convert import Plan, convert, convert_bytes
+from trunkline.convert.plan import parse_raw
+from trunkline.convert.verify import verify
 from trunkline.errors import FormatError
 from trunkline.resample import resample
 
@@ -159,6 +163,33 @@ def test_nan_and_infinity_stay_out_of_16_bits() -> None:
         s16 = np.frombuffer(made, "i2")
         assert abs(int(s16[1])) <= 1
         assert (s16[2], s16[3]) == (32767, -32768)
+
+
+@pytest.mark.parametrize("encoding", ["float32", "float64"])
+def test_what_is_no_finite_number_is_told(tmp_path: Path, encoding: str) -> None:
+    samples = np.zeros((BLOCK + 50, 2), encoding)
+    samples[[7, BLOCK + 9, 20], [0, 1, 1]] = np.nan, -np.inf, np.inf
+    source, target = str(tmp_path / "a.raw"), str(tmp_path / "b.raw")
+    (tmp_path / "a.raw").write_bytes(samples.tobytes())
+    plan = Plan(raw=parse_raw(f"{encoding}:8000:2"), encoding="float32")
+    told = "3 samples are no finite numbers: NaN becomes 0, infinity full scale (float32 keeps it)"
+    for wanted, full_scale in (({}, np.inf), ({"mix": True}, 1), ({"sample_rate": 16_000}, 1)):
+        assert convert(source, target, replace(plan, **wanted)).damage == (told,)
+        made = np.fromfile(target, "f4")
+        assert not np.isnan(made).any()
+        if "sample_rate" not in wanted:
+            assert np.unique(made).tolist() == [-full_scale, 0, full_scale]
+    silent = convert(source, target, replace(plan, begin_s=100 / 8000, end_s=0.5, silence_db=-50.0))
+    assert silent.damage == ()  # what is cut away does not matter
+    with pytest.raises(FormatError, match="3 samples are no finite numbers"):
+        convert(source, target, plan, strict=True)
+    if encoding == "float32":
+        assert verify(write_float(tmp_path / "a.wav", samples)).problems == (told,)
+
+
+def write_float(path: Path, samples: NDArray[np.float32]) -> Path:
+    wav.write(path, samples.ravel(), 8000, channels=2, encoding="float32")
+    return path
 
 
 def test_infinity_is_no_warning() -> None:

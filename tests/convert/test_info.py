@@ -81,14 +81,17 @@ def test_a_full_scale_sine_has_no_decibels() -> None:
     assert channel.peak_dbfs == pytest.approx(0, abs=0.01)
 
 
+NOT_FINITE = "2 samples are no finite numbers: NaN becomes 0, infinity full scale (float32 keeps it)"
+
+
 def test_floats_go_past_full_scale_and_need_not_be_numbers() -> None:
-    samples = np.array([0.5, -2.0, np.nan, np.inf, 0.25], np.float32)
+    samples = np.array([0.5, -2.0, np.nan, -np.inf, 0.25], np.float32)
     about = audio_info(file_of(memoryview(samples).cast("B").cast("f"), encoding="float32"))  # type: ignore[arg-type]
     (channel,) = about.channels
     assert channel.peak_dbfs == pytest.approx(decibels(2))
-    assert channel.level_dbfs == pytest.approx(decibels(math.sqrt(2 * (0.25 + 4 + 0.0625) / 5)))
-    assert channel.clipped_samples == 1
-    assert about.damage == ("2 samples are no finite numbers, and read as 0",)
+    assert channel.level_dbfs == pytest.approx(decibels(math.sqrt(2 * (0.25 + 4 + 1 + 0.0625) / 5)))
+    assert channel.clipped_samples == 2
+    assert about.damage == (NOT_FINITE,)
 
 
 @pytest.mark.parametrize(

@@ -182,10 +182,10 @@ class _Job:
             fitting = [rate for rate in OPUS_RATES if rate >= left.sample_rate]
             plan = replace(plan, sample_rate=min(fitting, default=OPUS_RATES[-1]))
         if len(self._inputs) == 1:
-            return prepared(left, plan)
-        pcm = prepared(left, plan, alone=False)
+            return prepared(left, plan, self._on_damage)
+        pcm = prepared(left, plan, self._on_damage, alone=False)
         plan = replace(plan, sample_rate=pcm.sample_rate)
-        other = prepared(self._reader(stack, 1, plan), plan, alone=False)
+        other = prepared(self._reader(stack, 1, plan), plan, self._on_damage, alone=False)
         return beside(pcm, other, self._offset_s)
 
     def _reader(self, stack: ExitStack, number: int, plan: Plan) -> AudioReader:

@@ -133,7 +133,7 @@ class _Comparison:
         self._differing = np.zeros(a.channels, np.int64)
         counts = [_skip(a, max(0, -offset)), _skip(b, max(0, offset))]
         while True:
-            block_a, block_b = _finite(a.read(BLOCK_SAMPLES)), _finite(b.read(BLOCK_SAMPLES))
+            block_a, block_b = a.read(BLOCK_SAMPLES), b.read(BLOCK_SAMPLES)
             counts = [n + block.shape[1] for n, block in zip(counts, (block_a, block_b), strict=True)]
             n_samples = min(block_a.shape[1], block_b.shape[1])
             if not n_samples:
@@ -226,7 +226,7 @@ def _best_offset(a: Recording, b: Recording, offset_max: int) -> int:
 
 def _read_into(out: Samples, recording: Recording) -> int:
     """Fill `out` with samples, and with zeros behind the last one."""
-    samples = _finite(recording.read(out.shape[1]))
+    samples = recording.read(out.shape[1])
     n_samples: int = samples.shape[1]
     out[:, :n_samples] = samples
     out[:, n_samples:] = 0
@@ -242,11 +242,6 @@ def _skip(recording: Recording, n_samples: float = math.inf) -> int:
             break
         n_skipped += n_read
     return n_skipped
-
-
-def _finite(samples: Samples) -> Samples:
-    """Take NaN as 0 and the infinite as full scale, as reading to s16 does."""
-    return np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
 def _dots(a: Samples, b: Samples) -> Samples:

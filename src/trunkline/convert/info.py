@@ -10,6 +10,7 @@ import numpy as np
 from trunkline.audio_files import AudioReader
 from trunkline.convert.capture_info import CaptureInfo, capture_info
 from trunkline.convert.opening import Recording, Samples, Source, kind_of
+from trunkline.convert.readers import not_finite
 from trunkline.errors import PayloadError
 from trunkline.opus import OpusReader
 from trunkline.wav import WavReader, repair
@@ -80,8 +81,8 @@ def info(file: Source) -> AudioInfo | CaptureInfo:
             damage.append(f"truncated: {meter.n_samples} of {n_claimed} samples are there")
         if not (meter.n_samples or isinstance(recording.reader, WavReader | OpusReader)):
             damage.append("no audio is there")  # libsndfile opens headers that are hardly begun
-        if meter.not_finite:
-            damage.append(f"{meter.not_finite} samples are no finite numbers, and read as 0")
+        if recording.not_finite:
+            damage.append(not_finite(recording.not_finite))
         if not damage and isinstance(recording.reader, WavReader) and isinstance(file, str | os.PathLike):
             damage += _wrong_sizes(file)
         return AudioInfo(
@@ -101,7 +102,6 @@ class _Meter:
 
     def __init__(self, recording: Recording) -> None:
         self.n_samples = 0
-        self.not_finite = 0
         # No more than a block, where a header claims a rate of gigahertz.
         self._window_samples = min(max(1, recording.sample_rate // WINDOWS_PER_S), BLOCK_SAMPLES)
         windows = max(1, BLOCK_SAMPLES // recording.channels // self._window_samples)
@@ -113,10 +113,6 @@ class _Meter:
 
     def add(self, block: Samples) -> None:
         n_channels, n_samples = block.shape
-        finite = np.isfinite(block)
-        if not finite.all():
-            self.not_finite += int(block.size - finite.sum())
-            block = np.where(finite, block, 0.0)
         loud = np.abs(block)
         self._peak = np.maximum(self._peak, loud.max(axis=1))
         self._energy += np.einsum("ij,ij->i", block, block)

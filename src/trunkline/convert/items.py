@@ -21,6 +21,8 @@ AUDIO_ENDINGS: Final = (
     *(".aif", ".aiff", ".au", ".caf", ".flac", ".jsonl", ".mp3", ".ogg", ".opus"),
     *(".rf64", ".w64", ".wav", ".wave"),
 )
+#: And if it is to be read as raw.
+RAW_ENDINGS: Final = tuple(ending for ending, (kind, _) in ENDINGS.items() if kind == "raw")
 LINE_CHARS_MAX: Final = 1 << 16  # of a manifest
 _OWN_FIELDS: Final = ("source", "target", "right", "offset_s")
 
@@ -53,11 +55,13 @@ def items_of(inputs: Iterable[str], out: str, plan: Plan) -> list[Item]:
 
     `out` is the name of the result when one file is given by its name, unless it is a directory or ends in
     "/"; else a directory, in which every file keeps its name, and its path below a directory or below what a
-    pattern begins with. What is in `out` already is no input. FormatError for a pattern that no name has, for
-    a directory without audio, and for an `out` that can be no directory and has to be.
+    pattern begins with. What is in `out` already is no input. Of a directory, a plan with `raw` takes the
+    files without a header. FormatError for a pattern that no name has, for a directory without audio, and for
+    an `out` that can be no directory and has to be.
     """
     inputs = list(inputs)
-    found = [pair for given in inputs for pair in expanded(given, out)]
+    endings = AUDIO_ENDINGS if plan.raw is None else RAW_ENDINGS
+    found = [pair for given in inputs for pair in expanded(given, out, endings)]
     by_name = len(inputs) == 1 and found[0][0] == inputs[0]
     if by_name and not (out.endswith("/") or (not is_remote(out) and os.path.isdir(out))):
         return [Item(source=inputs[0], target=out, plan=plan)]
@@ -84,26 +88,29 @@ def _target_in(directory: str, name: str, plan: Plan) -> str:
     return f"{directory.rstrip('/')}/{os.path.splitext(path)[0]}.{plan.format or 'wav'}"
 
 
-def expanded(given: str, out: str = "-") -> Iterator[tuple[str, str]]:
+def expanded(
+    given: str, out: str = "-", endings: tuple[str, ...] = AUDIO_ENDINGS
+) -> Iterator[tuple[str, str]]:
     """Give the files that an input stands for, each with the name that it has in a directory of results.
 
-    What is in the directory `out` is left out when that is below a directory that is given; "-" is none.
+    Of a directory, those with one of the `endings`. What is in the directory `out` is left out when that is
+    below a directory that is given; "-" is none.
     """
     if given == "-":
         yield given, "stdin"
     elif is_remote(given):
-        yield from expand_remote(given, AUDIO_ENDINGS)
+        yield from expand_remote(given, endings)
     elif os.path.isdir(given):
         files = sorted(
             path
             for path in Path(given).rglob("*")
-            if path.suffix.lower() in AUDIO_ENDINGS and (path.is_file() or not path.exists())  # no pipe
+            if path.suffix.lower() in endings and (path.is_file() or not path.exists())  # no pipe
         )
         below = Path(os.path.relpath(out, given)) if not is_remote(out) and out != "-" else Path("..")
         if below.parts and below.parts[0] != "..":
             files = [path for path in files if not path.is_relative_to(Path(given) / below)]
         if not files:
-            raise FormatError(f"{given}: no audio below it: takes {', '.join(AUDIO_ENDINGS)}; others by name")
+            raise FormatError(f"{given}: no audio below it: takes {', '.join(endings)}; others by name")
         yield from ((str(path), str(path.relative_to(given))) for path in files)
     elif os.path.lexists(given) or not glob.has_magic(given):
         yield given, os.path.basename(given.rstrip("/"))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trunkline.audio_files import HEAD_BYTES, check_regular, read_head, sniff
-from trunkline.convert.readers import open_reader
+from trunkline.convert.readers import FLOAT_ENCODINGS, open_reader
 from trunkline.errors import FormatError, PayloadError
 
 __all__ = ["Recording", "Samples", "Source", "kind_of"]
@@ -43,6 +43,7 @@ class Recording:
             self.reader = open_reader(source, None, on_damage)
         self.encoding, self.sample_rate = self.reader.encoding, self.reader.sample_rate
         self.channels = self.reader.channels
+        self.not_finite = 0  # of the samples that are read so far
         if self.channels > CHANNELS_MAX:
             self.reader.close()
             raise FormatError(f"{self.name}: {self.channels} channels: takes up to {CHANNELS_MAX}")
@@ -53,9 +54,15 @@ class Recording:
         return self.reader.n_samples
 
     def read(self, n_samples: int) -> Samples:
-        """Read up to `n_samples` per channel, full scale 1.0, a row for each channel; none at the end."""
+        """Read up to `n_samples` per channel, full scale 1.0, a row for each channel; none at the end.
+
+        NaN is 0, and infinity full scale.
+        """
         with self._named():
             pcm = np.frombuffer(self.reader.read_float(n_samples), np.float32)
+        if self.encoding in FLOAT_ENCODINGS and (n_finite := np.count_nonzero(np.isfinite(pcm))) < pcm.size:
+            self.not_finite += pcm.size - n_finite
+            pcm = np.nan_to_num(pcm, nan=0.0, posinf=1.0, neginf=-1.0)
         return pcm.reshape(-1, self.channels).T.astype(np.float64)
 
     def __enter__(self) -> Self:

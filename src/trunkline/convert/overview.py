@@ -95,7 +95,6 @@ def look_through(recording: Recording, *parts: Envelope | Spectrogram) -> int:
     """Read to the end and give every part all blocks; return how many samples per channel there were."""
     n_samples = 0
     while (block := recording.read(BLOCK_SAMPLES)).shape[1]:
-        block = np.nan_to_num(block, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
         for part in parts:
             part.add(block)
         n_samples += block.shape[1]

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from trunkline.audio_files import AudioReader
 from trunkline.convert.metadata import carried, metadata_of, start_of
 from trunkline.convert.plan import Plan
+from trunkline.convert.readers import FLOAT_ENCODINGS, not_finite
 from trunkline.errors import FormatError
 from trunkline.formats import CHANNELS_MAX
 from trunkline.resample import Resampler
@@ -79,10 +80,11 @@ class Pcm(msgspec.Struct, frozen=True):
             yield np.frombuffer(block, dtype).reshape(-1, self.channels)
 
 
-def prepared(reader: AudioReader, plan: Plan, *, alone: bool = True) -> Pcm:
+def prepared(reader: AudioReader, plan: Plan, on_damage: Callable[[str], None], *, alone: bool = True) -> Pcm:
     """Do all that a plan wants which needs no look ahead: trim by time, remix, resample.
 
-    `alone`: it becomes a recording by itself, for which codes of G.711 may stay what they are.
+    `alone`: it becomes a recording by itself, for which codes of G.711 may stay what they are. `on_damage` is
+    told of samples that are no finite numbers.
     """
     is_encoded = alone and _is_copied(reader, plan)
     is_float = not is_encoded and _needs_float(reader, plan)
@@ -97,6 +99,8 @@ def prepared(reader: AudioReader, plan: Plan, *, alone: bool = True) -> Pcm:
     if plan.begin_s or plan.end_s is not None:
         end = math.inf if plan.end_s is None else round(plan.end_s * pcm.sample_rate)
         pcm = within(pcm, round(plan.begin_s * pcm.sample_rate), end)
+    if reader.encoding in FLOAT_ENCODINGS:
+        pcm = finite(pcm, plan, on_damage)
     return resampled(remixed(pcm, plan), plan.sample_rate or pcm.sample_rate, plan.quality)
 
 
@@ -149,6 +153,27 @@ def within(pcm: Pcm, begin: int, end: float) -> Pcm:
 
     metadata = carried(pcm.metadata, pcm.sample_rate, pcm.sample_rate, begin / pcm.sample_rate)
     return replace(pcm, blocks=blocks(), metadata=metadata)
+
+
+def finite(pcm: Pcm, plan: Plan, on_damage: Callable[[str], None]) -> Pcm:
+    """Give 0 for NaN, and full scale for the infinity of which a filter, a sum or Opus would make NaN."""
+    stays = not plan.mix and plan.sample_rate in (None, pcm.sample_rate) and plan.format != "opus"
+
+    def blocks() -> Iterator[Block]:
+        import numpy as np
+
+        full_scale, n_not_finite = np.inf if stays else 1.0, 0
+        for block in pcm.blocks:
+            array = np.frombuffer(block, np.float32)
+            n_finite = int(np.count_nonzero(np.isfinite(array)))
+            if n_finite < array.size:
+                n_not_finite += array.size - n_finite
+                block = np.nan_to_num(array, nan=0.0, posinf=full_scale, neginf=-full_scale).tobytes()
+            yield block
+        if n_not_finite:
+            on_damage(not_finite(n_not_finite))
+
+    return replace(pcm, blocks=blocks())
 
 
 def remixed(pcm: Pcm, plan: Plan) -> Pcm:

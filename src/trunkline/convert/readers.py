@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from trunkline.audio_files import HEAD_BYTES, AudioReader, open_audio, read_head, sniff
 from trunkline.errors import FormatError, PayloadError, RemoteProtocolError
@@ -10,7 +10,17 @@ from trunkline.wav import WavReader
 from trunkline.wav.header import WavFormat
 from trunkline.wav.samples import decode_f32, decode_s16
 
-__all__ = ["open_reader"]
+__all__ = ["FLOAT_ENCODINGS", "not_finite", "open_reader"]
+
+#: What may hold NaN and infinity, as WAV names it and as soundfile does.
+FLOAT_ENCODINGS: Final = ("float32", "float64", "float", "double", "vorbis")
+
+
+def not_finite(n_samples: int) -> str:
+    """Say what becomes of samples that are NaN or infinity."""
+    return (
+        f"{n_samples:,} samples are no finite numbers: NaN becomes 0, infinity full scale (float32 keeps it)"
+    )
 
 
 def open_reader(
@@ -45,6 +55,7 @@ class _RawReader:
         self._block_bytes = format.block_bytes
         self._on_damage = on_damage
         self._byte_order = format.byte_order
+        self._at_start = True
         self.encoding = format.encoding
         self.sample_rate = format.sample_rate
         self.channels = format.channels
@@ -69,6 +80,9 @@ class _RawReader:
         data = self._file.read(wanted if n_samples >= 0 else -1)
         while 0 < len(data) < wanted and (more := self._file.read(wanted - len(data))):  # a pipe that is slow
             data += more
+        if self._at_start and (kind := sniff(data[:HEAD_BYTES])) and data[0] != 0xFF:  # MP3, or silent mu-law
+            self._on_damage(f"it begins like {kind.upper()}, and is read as if it had no header")
+        self._at_start = False
         odd_bytes = len(data) % self._block_bytes
         if odd_bytes:
             self._on_damage(f"{odd_bytes} bytes after the last whole sample of {self._block_bytes} bytes")
