@@ -115,7 +115,7 @@ def test_strict_stops(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["a.wav", "-o", "b.opus", "--encoding", "ulaw"], "encoding 'ulaw': opus takes opus"),
         (["a.wav", "-o", "b.wav", "--rate", "1"], "sample rate of 1 Hz: takes 4000 to 192000"),
         (["a.wav", "-o", "b.wav", "--rate", "fast"], "'fast' is not a valid integer"),
-        (["a.wav", "-o", "b.wav", "--mix", "--pick", "1"], "mix, pick: of channels 2 or more, mix, pick"),
+        (["a.wav", "-o", "b.wav", "--mix", "--pick", "1"], "mix and pick: only one of them can be done"),
         (["a.wav", "-o", "b.wav", "--pick", "0"], "channel of 0: takes 1 to 65535"),
         (
             ["a.wav", "-o", "b.wav", "--trim", "5"],
@@ -129,6 +129,19 @@ def test_strict_stops(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (
             ["a.wav", "-o", "b.wav", "--raw", "ulaw:x"],
             "raw 'ulaw:x': the form is ENCODING[be][:RATE[:CHANNELS]]",
+        ),
+        (["a.wav", "-o", "b.wav", "--channels", "2", "--mix"], "channels 2 and mix: only one of them can be"),
+        (
+            ["a.wav", "-o", "b.opus", "--rate", "44100"],
+            "sample rate of 44100 Hz: Opus takes 8000, 12000, 16000, 24000, 48000; without one, the next",
+        ),
+        (
+            ["--manifest", "s3://b/m.csv", "-o", "out"],
+            "--manifest s3://b/m.csv: takes a file of this",
+        ),
+        (
+            ["a.wav", "-o", "b.wav", "--report", "s3://b/r"],
+            "--report s3://b/r: takes a file of this machine",
         ),
         (["a.wav", "-o", "b.wav", "--jobs", "0"], "0 is not in the range 1<=x<=256"),
         (["a.wav", "-o", "b.wav", "--offset", "1"], "--offset is of --stereo"),
@@ -149,6 +162,11 @@ def test_wrong_usage(calls: Path, capsys: pytest.CaptureFixture[str], options: l
     assert sorted(calls.rglob("*")) == before
 
 
+def test_a_report_that_takes_no_more_is_named(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = trunkline_here(capsys, "convert", "a.wav", "-o", "b.wav", "--report", "/dev/full")
+    assert shown == (1, "", "error: /dev/full: No space left on device\n")
+
+
 def test_errors_are_one_line_each(calls: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("evil\x1b[2J\n.wav").write_bytes(b"x")
     for options, said in (
@@ -159,6 +177,7 @@ def test_errors_are_one_line_each(calls: Path, capsys: pytest.CaptureFixture[str
             ["a.wav", "-o", "/dev/full", "--format", "wav"],
             "error: a.wav: /dev/full: No space left on device\n",
         ),
+        (["--manifest", "/dev/null", "-o", "out"], "error: /dev/null: nothing to convert is in it\n"),
         (["evil\x1b[2J\n.wav", "-o", "b.wav"], "error: evil?[2J?.wav: 1 bytes: a WAV file has at least 44"),
         (
             ["--stereo", "a.wav", "st.wav", "-o", "b.wav"],

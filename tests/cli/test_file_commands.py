@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.cli.commands import ENV, TRUNKLINE, trunkline_here
+from tests.cli.commands import ENV, GUARD_S, TRUNKLINE, trunkline_here
 from tests.convert.captures import write_capture
 from trunkline import wav
 from trunkline.convert.info import info
@@ -55,6 +55,33 @@ def test_info_tells_people(files: Path, capsys: Captured) -> None:
     levels = r"peak -[56]\.\d dBFS, level -\d\d\.\d dBFS, \d+ % silence"
     assert re.fullmatch("  " + levels, shown.stdout.splitlines()[1])
     assert re.fullmatch("  left: " + levels, shown.stdout.splitlines()[-2])
+
+
+def test_urls_are_told_to_be_none_of_this_machine(files: Path, capsys: Captured) -> None:
+    said = "s3://b/a.wav: takes files of this machine alone; trunkline convert takes URLs\n"
+    assert trunkline_here(capsys, "info", "s3://b/a.wav") == (1, "", f"error: {said}")
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_who_reads_no_more_hears_no_more(files: Path, command: str) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [*TRUNKLINE, command, "call.wav"], stdout=write_end, stderr=subprocess.PIPE, env=ENV, timeout=GUARD_S
+    )
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(("level", "said"), [(0, "minus infinity"), (2, "infinite")])
+def test_diff_tells_infinity_and_its_sign(files: Path, capsys: Captured, level: int, said: str) -> None:
+    wave = np.frombuffer(tone(1, level_dbfs=-12), np.int16)
+    wav.write("a.wav", wave.tobytes(), 8000)
+    wav.write("b.wav", (wave * np.int16(level)).tobytes(), 8000)
+    assert f", SNR {said}\n" in trunkline_here(capsys, "diff", "a.wav", "b.wav").stdout
+    found = msgspec.json.decode(trunkline_here(capsys, "diff", "a.wav", "b.wav", "--json").stdout)
+    sign = 1 if level else -1
+    assert float(found["snr_db"]) == float(found["channels"][0]["snr_db"]) == sign * np.inf
 
 
 def test_info_tells_what_is_wrong(files: Path, capsys: Captured) -> None:

@@ -194,11 +194,13 @@ def test_its_own_source_is_no_output(tmp_path: Path, how: str) -> None:
     assert not any(name.endswith(".part") for name in names_in(tmp_path))
 
 
-@pytest.mark.parametrize("ending", ["raw", "UL", "pcm"])
-def test_what_has_no_header_is_told_how_to_say_so(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "encoding"), [("raw", "ulaw"), ("UL", "ulaw"), ("pcm", "pcm16"), ("al", "alaw")]
+)
+def test_what_has_no_header_is_told_how_to_say_so(tmp_path: Path, ending: str, encoding: str) -> None:
     source = tmp_path / f"a.{ending}"
     source.write_bytes(b"\xff" * 8000)
-    with pytest.raises(FormatError, match="such as --raw ulaw:8000:1"):
+    with pytest.raises(FormatError, match=f"such as --raw {encoding}:8000:1"):
         convert(source, tmp_path / "b.wav")
     convert(source, tmp_path / "b.wav", Plan(raw=parse_raw("ulaw")))
     source.write_bytes(flac_of(2000))  # whatever its name
@@ -218,6 +220,16 @@ def test_a_header_that_is_read_as_audio_is_told(tmp_path: Path, raw: str) -> Non
         (tmp_path / "a.wav").write_bytes(fine)
         assert told not in convert(tmp_path / "a.wav", tmp_path / "b.wav", plan).damage
     convert_bytes(b"\xff" * 800, plan, strict=True)
+
+
+def test_arguments_of_other_types() -> None:
+    for make, said in (
+        (lambda: Plan(raw="ulaw"), "raw of 'ulaw': takes a WavFormat"),  # type: ignore[arg-type]
+        (lambda: Plan(sample_rate="16000"), "sample rate of '16000': takes a number"),  # type: ignore[arg-type]
+        (lambda: convert(None, "b.wav"), "source of None: takes a path, a URL, or a binary file"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match=said):
+            make()
 
 
 def test_links_go_on_pointing(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ BAD = [
     ("nonsense", "JSON is malformed"),
     ('{"source": "a.wav"', "Input data was truncated"),
     ("{}", "no source"),
-    ('{"source": 1}', "no source"),
+    ('{"source": 1}', "source of 1: takes a name"),
     ('{"source": ""}', "no source"),
     (
         '{"source": "a.wav", "rate": 8000}',
@@ -88,7 +88,7 @@ BAD = [
     ('{"source": "a.wav", "sample_rate": 1}', "sample rate of 1 Hz: takes 4000 to 192000"),
     ('{"source": "a.wav", "sample_rate": "fast"}', "Expected `int | null`, got `str`"),
     ('{"source": "a.wav", "raw": "mp3:8000"}', "unknown encoding 'mp3'"),
-    ('{"source": "a.wav", "mix": true, "pick": 1}', "mix, pick: of channels 2 or more"),
+    ('{"source": "a.wav", "mix": true, "pick": 1}', "mix and pick: only one of them"),
     ('{"source": "a.wav", "offset_s": 1e300}', "offset of 1e+300 s: takes up to 86,400 either way"),
     ('{"source": "a.wav", "error": "x"}', "unknown field 'error'"),
     ("[" * 20_000, ""),
@@ -133,7 +133,19 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     (csv_item,) = items(tmp_path / "m.csv", b"source\nn\xff.wav\n")
     assert (csv_item.source, csv_item.target) == ("n\udcff.wav", "out/n\udcff.wav")
     (json_item,) = items(tmp_path / "m.jsonl", b'{"source": "n\xff.wav"}\n')
-    assert json_item.error
+    assert json_item.error == "is not UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"source": "a.wav", "right": ["b.wav"]}', "right of ['b.wav']: takes a name"),
+        ('{"source": "a\\u0000.wav"}', r"source of 'a\x00.wav': takes a name"),
+    ],
+)
+def test_what_is_no_name(tmp_path: Path, line: str, said: str) -> None:
+    (item,) = items(tmp_path / "m.jsonl", line)
+    assert item.error == said
 
 
 def test_no_name_leads_out_of_the_directory(tmp_path: Path) -> None:

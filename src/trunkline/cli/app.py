@@ -24,7 +24,8 @@ class _OneLineError(click.ClickException):
 #: The commands, each in the module of its name, which is imported when it is called.
 COMMANDS = (
     *("receive", "send", "replay", "switch", "swml", "convert"),
-    *("info", "verify", "repair", "plot", "diff", "demo"),
+    *(ABOUT_FILES := ("info", "verify", "repair", "plot", "diff")),
+    "demo",
 )
 
 
@@ -49,6 +50,8 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             sys.exit(130)  # 128 + SIGINT, as a shell reports it
         except (TrunklineError, OSError) as error:
+            if isinstance(error, BrokenPipeError) and ctx.invoked_subcommand in ABOUT_FILES:
+                raise  # click ends: whoever read has seen enough
             if ctx.params["debug"]:
                 raise
             raise _OneLineError(describe(error)) from error

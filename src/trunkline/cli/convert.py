@@ -6,7 +6,6 @@ import re
 import sys
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,9 @@ from trunkline.cli.convert_view import ConvertView
 from trunkline.cli.interruption import Interruption
 from trunkline.convert.batch import Outcome, run_batch, survey
 from trunkline.convert.items import Item, items_of, manifest_items
+from trunkline.convert.output_files import named_errors
 from trunkline.convert.plan import FORMATS, QUALITIES, Plan, parse_raw, parse_trim
+from trunkline.convert.remote import is_remote
 from trunkline.errors import FormatError
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ __all__ = ["convert"]
     metavar="[ADDRESS]",
     help="Convert on a Ray cluster: HOST:PORT, auto or local; without ADDRESS, as ray.init() chooses.",
 )
-@click.option("--resume", is_flag=True, help="Skip results that are there, and newer than their input.")
+@click.option("--resume", is_flag=True, help="Skip results that are there, and no older than their input.")
 @click.option("--strict", is_flag=True, help="Stop at the first failure; damaged input is one.")
 @click.option(
     "--report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False),
     metavar="FILE",
     help="Write what came of each input, a line of JSON each; with --resume, append.",
 )
@@ -119,6 +120,8 @@ def convert(inputs: tuple[str, ...], out: str, **options: Any) -> None:
         _check_report(options["report"], {*sources, os.path.realpath(options["manifest"] or out)})
     except FormatError as error:
         raise click.UsageError(str(error)) from error
+    if not n_items:
+        raise FormatError(f"{options['manifest']}: nothing to convert is in it")
     view, interruption = ConvertView(n_items), Interruption()
 
     def on_progress(duration_s: float) -> None:
@@ -185,6 +188,8 @@ def _items(inputs: tuple[str, ...], out: str, options: dict[str, Any]) -> "Calla
         raise FormatError("of INPUT..., --stereo LEFT RIGHT and --manifest FILE, takes one")
     if options["offset"] is not None and not stereo:
         raise FormatError("--offset is of --stereo")
+    if manifest and is_remote(manifest):
+        raise FormatError(f"--manifest {manifest}: takes a file of this machine, which may name URLs")
     if manifest:
         return lambda: manifest_items(manifest, out, plan)
     if stereo:
@@ -198,14 +203,16 @@ def _items(inputs: tuple[str, ...], out: str, options: dict[str, Any]) -> "Calla
     return lambda: items
 
 
-def _check_report(report: Path | None, taken: set[str]) -> None:
+def _check_report(report: str | None, taken: set[str]) -> None:
     """Refuse a report that would replace what is read, or the one result."""
+    if report is not None and is_remote(report):
+        raise FormatError(f"--report {report}: takes a file of this machine")
     if report is not None and os.path.realpath(report) in taken:
         raise FormatError(f"--report {report}: is an input or the output: give another name")
 
 
 @contextmanager
-def report_to(path: Path | None, *, append: bool) -> "Iterator[Callable[[Outcome], None]]":
+def report_to(path: str | None, *, append: bool) -> "Iterator[Callable[[Outcome], None]]":
     """Give what writes a line of JSON for each outcome, as soon as it is known."""
     if path is None:
         yield lambda outcome: None
@@ -213,7 +220,8 @@ def report_to(path: Path | None, *, append: bool) -> "Iterator[Callable[[Outcome
     with open(path, "ab" if append else "wb", buffering=0) as file:
 
         def write(outcome: Outcome) -> None:
-            file.write(_json(outcome) + b"\n")
+            with named_errors(path):
+                file.write(_json(outcome) + b"\n")
 
         yield write
 

@@ -3,9 +3,10 @@
 import math
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from trunkline.cli.options import NumberRange
 from trunkline.cli.output import json_line, printable
@@ -27,20 +28,20 @@ __all__ = ["diff"]
     metavar="SECONDS",
     help="How far B may be moved.",
 )
-@click.option("--min-snr", type=NumberRange(), metavar="DB", help="Exit code 0 from so many dB on.")
+@click.option("--min-snr", type=NumberRange(-300, 300), metavar="DB", help="Exit code 0 from so many dB on.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON.")
 def diff(a: str, b: str, max_offset: float, min_snr: float | None, as_json: bool) -> None:
     """Say how recording B differs from A: in time, level and length, and by what is left then (SNR).
 
     Both have one sample rate and as many channels. The exit code is 0 when the samples are the same; with
     --min-snr, when the SNR, in time and level aligned, is so high, and the lengths differ by no more than
-    --max-offset. Else it is 1.
+    --max-offset. Else it is 1. In JSON, what is infinite is "Infinity" or "-Infinity".
     """
     from trunkline.convert.diff import diff as compare  # here, so that --help needs no numpy
 
     found = compare(a, b, max_offset_s=max_offset)
     if as_json:
-        click.echo(json_line(b, found))
+        click.echo(json_line(b, _finite(msgspec.to_builtins(found))))
     else:
         for line in _lines(a, b, found):
             click.echo(printable(line))
@@ -77,8 +78,8 @@ def _lines(a: str, b: str, found: "AudioDiff") -> Iterator[str]:
         )
         return
     for name, gain_db, snr_db, inverted in _levels(found):
-        gain = "no signal in A" if gain_db is None else f"gain {round(gain_db, 2) + 0.0:+.2f} dB"
-        snr = "" if snr_db is None else f", SNR {'infinite' if math.isinf(snr_db) else f'{snr_db:.2f} dB'}"
+        gain = "no signal in A" if gain_db is None else f"gain {_decibels(gain_db, '+.2f')}"
+        snr = "" if snr_db is None else f", SNR {_decibels(snr_db, '.2f')}"
         yield f"  {name:<8} {gain}{', inverted' if inverted else ''}{snr}"
     yield f"  samples  {found.differing_samples:,} of {total:,} differ"
     if (first := found.first) is not None:
@@ -87,6 +88,23 @@ def _lines(a: str, b: str, found: "AudioDiff") -> Iterator[str]:
             f"  first    at {first.time_ms / 1000:,.6f} s, sample {first.sample:,}, "
             f"channel {first.channel}: {values}"
         )
+
+
+def _decibels(level_db: float, form: str) -> str:
+    if math.isinf(level_db):
+        return "infinite" if level_db > 0 else "minus infinity"
+    return f"{round(level_db, 2) + 0.0:{form}} dB"
+
+
+def _finite(value: Any) -> Any:
+    """Give what JSON takes, which knows no infinity, and has null for what there is not."""
+    if isinstance(value, dict):
+        return {name: _finite(content) for name, content in value.items()}
+    if isinstance(value, tuple | list):
+        return [_finite(content) for content in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _levels(found: "AudioDiff") -> Iterator[tuple[str, float | None, float | None, bool]]:

@@ -39,7 +39,7 @@ def unicode_text(value: object) -> str:
     return str(value).encode(errors="replace").decode()
 
 
-def json_line(name: str, content: msgspec.Struct | dict[str, str]) -> str:
+def json_line(name: str, content: msgspec.Struct | dict[str, Any]) -> str:
     """Write what is told of a file; what is not finite is null."""
     fields = content if isinstance(content, dict) else msgspec.to_builtins(content)
     return msgspec.json.encode({"file": unicode_text(name), **fields}).decode()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from trunkline.audio_files import AudioReader
 from trunkline.convert.output_files import output_file
 from trunkline.convert.pipeline import Block, Pcm, beside, dithered, measured, prepared, scaled, within
-from trunkline.convert.plan import Plan, is_named_raw
+from trunkline.convert.plan import Plan, raw_by_name
 from trunkline.convert.readers import open_reader
 from trunkline.convert.remote import canonical, is_remote, open_remote
 from trunkline.convert.writers import open_writer
@@ -72,7 +72,7 @@ def convert(
     name = os.fspath(target)
     plan = plan.for_output(name)
     with ExitStack() as stack:
-        inputs = [_opened(stack, given) for given in (source, right) if given is not None]
+        inputs = [_opened(stack, given) for given in ((source,) if right is None else (source, right))]
         job = _Job(inputs, offset_s, strict, on_progress)
         job.refuse_pipes(plan)
         names = split_names(name, job.n_channels(plan)) if plan.split else [name]
@@ -199,9 +199,12 @@ class _Job:
         try:
             reader = stack.enter_context(closing(open_reader(source, plan.raw, self._on_damage)))
         except FormatError as error:
-            if isinstance(source, str | os.PathLike) and is_named_raw(os.fspath(source)):
-                raise FormatError(f"{error}; say what it holds, such as --raw ulaw:8000:1") from error
-            raise
+            given = self._inputs[number]
+            encoding = raw_by_name(os.fspath(given)) if isinstance(given, str | os.PathLike) else None
+            if encoding is None or plan.raw is not None:
+                raise
+            said = f"{error}; say what it holds, such as --raw {encoding or 'ulaw'}:8000:1"
+            raise FormatError(said) from error
         self._refuse_damage()
         return reader
 
@@ -224,6 +227,8 @@ def _opened(stack: ExitStack, given: Source) -> Source:
         mode = os.stat(given).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             return stack.enter_context(open(given, "rb"))
+    elif not isinstance(given, str | os.PathLike) and not hasattr(given, "seekable"):
+        raise TypeError(f"source of {given!r:.64}: takes a path, a URL, or a binary file")
     return given
 
 

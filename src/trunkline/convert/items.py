@@ -149,7 +149,8 @@ def manifest_items(path: str | os.PathLike[str], out: str, plan: Plan) -> Iterat
                 return
             except (ValueError, RecursionError, csv.Error, msgspec.MsgspecError) as error:
                 where = f"{os.fspath(path)}:{lines.number}"
-                yield Item(source=where, target="", plan=plan, error=str(error)[:300])
+                said = "is not UTF-8" if isinstance(error, UnicodeEncodeError) else str(error)[:300]
+                yield Item(source=where, target="", plan=plan, error=said)
 
 
 class _Lines:
@@ -189,8 +190,11 @@ def _item(fields: dict[str, Any], out: str, plan: Plan) -> Item:
     if isinstance(fields.get("raw"), str):
         fields["raw"] = msgspec.to_builtins(parse_raw(fields["raw"]))
     plan = msgspec.convert(msgspec.to_builtins(plan) | fields, Plan, strict=False)
-    source = own.get("source")
-    if not isinstance(source, str) or not source:
+    for field in ("source", "target", "right"):
+        name = own.get(field, "")
+        if not isinstance(name, str) or "\0" in name:
+            raise FormatError(f"{field} of {name!r:.64}: takes a name")
+    if not (source := own.get("source")):
         raise FormatError("no source")
     own["target"] = own.get("target") or _target_in(out, os.path.basename(source), plan)
     own["plan"] = plan

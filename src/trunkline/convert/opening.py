@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from trunkline.audio_files import HEAD_BYTES, check_regular, read_head, sniff
 from trunkline.convert.readers import FLOAT_ENCODINGS, open_reader
+from trunkline.convert.remote import is_remote
 from trunkline.errors import FormatError, PayloadError
 
 __all__ = ["Recording", "Samples", "Source", "kind_of"]
@@ -23,6 +24,8 @@ def kind_of(source: Source) -> str:
     """Name the format of a file as `sniff` does; FormatError when it is not regular."""
     if not isinstance(source, str | os.PathLike):
         return sniff(read_head(source))
+    if is_remote(os.fspath(source)):
+        raise FormatError(f"{source}: takes files of this machine alone; trunkline convert takes URLs")
     check_regular(source)
     with open(source, "rb") as file:
         return sniff(file.read(HEAD_BYTES))
@@ -60,7 +63,10 @@ class Recording:
         """
         with self._named():
             pcm = np.frombuffer(self.reader.read_float(n_samples), np.float32)
-        if self.encoding in FLOAT_ENCODINGS and (n_finite := np.count_nonzero(np.isfinite(pcm))) < pcm.size:
+        if (
+            self.encoding in FLOAT_ENCODINGS
+            and (n_finite := int(np.count_nonzero(np.isfinite(pcm)))) < pcm.size
+        ):
             self.not_finite += pcm.size - n_finite
             pcm = np.nan_to_num(pcm, nan=0.0, posinf=1.0, neginf=-1.0)
         return pcm.reshape(-1, self.channels).T.astype(np.float64)

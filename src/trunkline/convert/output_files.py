@@ -12,7 +12,7 @@ from typing import BinaryIO
 from trunkline.convert.remote import is_remote, upload_on_success
 from trunkline.errors import FormatError
 
-__all__ = ["output_file"]
+__all__ = ["named_errors", "output_file"]
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 from trunkline.errors import FormatError
-from trunkline.formats import CHANNELS_MAX, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
+from trunkline.formats import CHANNELS_MAX, OPUS_RATES, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN
 from trunkline.wav.framing import ByteOrder
 from trunkline.wav.header import WavFormat
 
-__all__ = ["ENDINGS", "FORMATS", "Plan", "is_named_raw", "parse_raw", "parse_trim"]
+__all__ = ["ENDINGS", "FORMATS", "Plan", "parse_raw", "parse_trim", "raw_by_name"]
 
 #: What is written, and the encodings of each, its own first.
 FORMATS: Final = {
@@ -94,10 +94,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _check_range("end", self.end_s, 0.0, TIME_MAX_S, "s")
         if self.end_s is not None and not self.end_s > self.begin_s:
             raise FormatError(f"end of {self.end_s} s: takes more than {self.begin_s}, where it begins")
-        exclusive = {"mix": self.mix, "pick": self.pick is not None, "split": self.split}
-        if sum(exclusive.values()) + (self.channels is not None and self.channels > 1) > 1:
-            given = [name for name, is_given in exclusive.items() if is_given]
-            raise FormatError(f"{', '.join(given)}: of channels 2 or more, mix, pick and split, takes one")
+        exclusive = {
+            f"channels {self.channels}": self.channels is not None and self.channels > 1,
+            "mix": self.mix,
+            "pick": self.pick is not None,
+            "split": self.split,
+        }
+        if len(given := [name for name, is_given in exclusive.items() if is_given]) > 1:
+            raise FormatError(f"{' and '.join(given)}: only one of them can be done")
+        if self.raw is not None and not isinstance(self.raw, WavFormat):
+            raise TypeError(f"raw of {self.raw!r}: takes a WavFormat, such as of parse_raw('ulaw:8000')")
 
     def for_output(self, name: str) -> "Plan":
         """Give the plan with its format and encoding set: by the ending of `name`; WAV for "-"."""
@@ -108,6 +114,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             takes = ", ".join(ENDINGS)
             what = f"no format ends in {ending!r}" if ending else 'no ending; that of a directory is "/"'
             raise FormatError(f"{name}: {what}: takes {takes}, or --format")
+        if kind == "opus" and self.sample_rate not in (None, *OPUS_RATES):
+            takes = ", ".join(map(str, OPUS_RATES))
+            raise FormatError(
+                f"sample rate of {self.sample_rate} Hz: Opus takes {takes}; "
+                "without one, the next higher is taken"
+            )
         encoding = self.encoding or (its_encoding if kind == "raw" else "") or FORMATS[kind][0]
         return msgspec.structs.replace(self, format=kind, encoding=encoding)
 
@@ -117,9 +129,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.normalize_db is not None or self.silence_db is not None
 
 
-def is_named_raw(name: str) -> bool:
-    """Whether a file of this name has no header, by its ending."""
-    return ENDINGS.get(PurePath(name).suffix.lower(), ("", ""))[0] == "raw"
+def raw_by_name(name: str) -> str | None:
+    """Give what a file without a header holds, by its ending; "" when that leaves it open, None of others."""
+    kind, encoding = ENDINGS.get(PurePath(name).suffix.lower(), ("", ""))
+    return encoding if kind == "raw" else None
 
 
 def parse_raw(text: str) -> WavFormat:
@@ -161,5 +174,7 @@ def parse_trim(text: str) -> dict[str, float]:
 
 
 def _check_range(what: str, value: float | None, low: float, high: float, unit: str = "") -> None:
+    if value is not None and not isinstance(value, int | float):
+        raise TypeError(f"{what} of {value!r}: takes a number")
     if value is not None and not low <= value <= high:
         raise FormatError(f"{what} of {value} {unit}".rstrip() + f": takes {low:g} to {high:g}")

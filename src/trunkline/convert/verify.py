@@ -27,8 +27,8 @@ def verify(path: str | os.PathLike[str]) -> Verdict:
 
     The sizes in a WAV header against the file, the checksums and the end mark of Ogg Opus, every line of a
     capture, that the number of samples is the one that a header of FLAC, MP3 or CAF claims, and that floats
-    are numbers. What AIFF, AU and Ogg Vorbis lack at their end does not show. Raises nothing for a file that
-    is bad, missing or not to be read: that is "unreadable".
+    are finite numbers. What AIFF, AU and Ogg Vorbis lack at their end does not show. Raises nothing for a
+    file that is bad, missing or not to be read: that is "unreadable".
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory

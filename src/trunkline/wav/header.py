@@ -86,7 +86,7 @@ def parse_format(fmt: bytes, offset: int, framing: Framing = RIFF) -> WavFormat:
         tag = _sub_format(fmt, bits, where, framing)
     encoding = _ENCODING_OF.get((tag, bits))
     if encoding is None:
-        takes = ", ".join(f"0x{tag:04X} of {bits}" for tag, bits in ENCODINGS.values())
+        takes = "PCM of 8, 16, 24, 32 bits, float of 32, 64, mu-law, A-law"
         raise FormatError(f"{where}: format tag 0x{tag:04X} of {bits} bits: takes {takes}")
     if not (channels and sample_rate and block_bytes == channels * bits // 8):
         raise FormatError(
