@@ -14,8 +14,9 @@ from multiprocessing.connection import Connection
 
 from aiohttp import WSMsgType, web
 
+from trunkline.lateness import Lateness
 from trunkline.switch import Call, SpeechSource, Switch
-from trunkline.switch.clock import Clock, Lateness
+from trunkline.switch.clock import Clock
 
 WARM_UP_S = 1.0
 TOKEN = "T"  # noqa: S105

@@ -20,7 +20,7 @@ from trunkline._native.track cimport (
     tl_track_deadline_ms,
 )
 
-from trunkline.errors import LocalProtocolError
+from trunkline.errors import LocalProtocolError, PayloadError
 
 cdef extern from "trunkline/media.h" nogil:
     ctypedef struct tl_media_text:
@@ -388,6 +388,24 @@ cdef class MediaSender(Exclusive):
                 self._check_live("media")
             writer = self.writer_of(track)
             return self.count(writer.messages(writer.packetizer.push_in(pcm), self.sequence.n))
+        finally:
+            self.busy = False
+
+    def payload(self, bytes payload not None, track=None):
+        """Send one packet that is encoded already, as `media` sends PCM: of G.711 and L16 up to ptime of audio.
+
+        It is the codec's, which nobody checks; PayloadError when it is empty, or longer than any of them.
+        """
+        cdef MediaWriter writer
+        cdef Py_ssize_t n_bytes = PyBytes_Size(payload)
+        self.enter()
+        try:
+            if not self.is_live:
+                self._check_live("payload")
+            writer = self.writer_of(track)
+            if not 0 < n_bytes <= writer.packetizer.payload_bytes:
+                raise PayloadError(f"payload of {n_bytes} bytes: takes 1 to {writer.packetizer.payload_bytes}")
+            return self.count(writer.messages([payload], self.sequence))
         finally:
             self.busy = False
 

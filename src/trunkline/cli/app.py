@@ -23,7 +23,7 @@ class _OneLineError(click.ClickException):
 
 #: The commands, each in the module of its name, which is imported when it is called.
 COMMANDS = (
-    *("receive", "send", "replay", "switch", "swml", "convert"),
+    *("receive", "send", "replay", "load", "switch", "swml", "convert"),
     *(ABOUT_FILES := ("info", "verify", "repair", "plot", "diff")),
     "demo",
 )

@@ -19,6 +19,7 @@ __all__ = [
     "read_address",
     "read_codec",
     "read_pairs",
+    "read_percent",
     "read_source",
 ]
 
@@ -92,6 +93,18 @@ def read_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
             raise click.BadParameter(f"{key!r} is given twice")
         pairs[key] = value
     return pairs
+
+
+def read_percent(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """Read a percentage below 100 as a part of 1."""
+    number, sign, rest = value.partition("%")
+    try:
+        part = float(number) / 100
+    except ValueError:
+        part = math.nan
+    if not sign or rest or not 0 <= part < 1:
+        raise click.BadParameter(f"{value!r} is not a percentage from 0% to below 100%, such as 2%")
+    return part
 
 
 def read_source(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The ends of a stream that own a socket or a timer: servers, a client, and what records calls.
+"""The ends of a stream that own a socket or a timer: servers, clients, and what records calls.
 
 Names are loaded when they are first used, so that a server needs no other server's library. `serve`, `stream`
 and `replay` need aiohttp (`pip install 'trunkline[server]'`).
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trunkline.net.call import Call
     from trunkline.net.client import StreamResult, stream
     from trunkline.net.picows_server import serve_picows
+    from trunkline.net.load import Load, LoadReport
     from trunkline.net.recording import CallRecording, CallRecordings
     from trunkline.net.replaying import replay
     from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp
@@ -25,6 +26,8 @@ __all__ = [
     "Call",
     "CallRecording",
     "CallRecordings",
+    "Load",
+    "LoadReport",
     "RtpCall",
     "RtpServer",
     "Server",
@@ -44,6 +47,8 @@ _HOMES = {
     "Call": "call",
     "CallRecording": "recording",
     "CallRecordings": "recording",
+    "Load": "load",
+    "LoadReport": "load",
     "RtpCall": "rtp",
     "RtpServer": "rtp",
     "Server": "server",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Chunk = Mapping[str, Buffer]  # track: PCM, all of the same stretch of time
 
-__all__ = ["Sending", "StreamResult", "check_speed", "connected", "stream", "without_token"]
+__all__ = ["Sending", "StreamResult", "check_speed", "check_url", "connected", "stream", "without_token"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
@@ -291,7 +291,7 @@ async def connected(
 
     Pings are messages that come, and are to be answered.
     """
-    _check_url(url)
+    check_url(url)
     async with _session() if target is None else target.session() as session:
         url = url if target is None else str(target.url)
         socket = await _connect(session, url, bearer_token, ssl, max_message_bytes)
@@ -361,7 +361,8 @@ async def _refuse_redirect(*args: object) -> None:
     raise RemoteProtocolError("the server redirects the stream: use the URL that it redirects to")
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Refuse what is no WebSocket URL, or would send audio in the clear: LocalProtocolError."""
     try:
         parts = urlsplit(url)
         scheme, host, _ = parts.scheme, parts.hostname, parts.port

@@ -18,9 +18,10 @@ from trunkline.errors import (
     TrunklineError,
 )
 from trunkline.extras import needs_extra
+from trunkline.lateness import Lateness
 from trunkline.net.client import Sending, StreamResult, without_token
 from trunkline.stream import StreamRequest, StreamSender
-from trunkline.switch.clock import TICK_MS, Lateness
+from trunkline.switch.clock import TICK_MS
 from trunkline.switch.events import CallbackForm, StreamState
 from trunkline.switch.reply import Reply
 
