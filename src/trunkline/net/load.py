@@ -40,8 +40,8 @@ class LoadReport(msgspec.Struct, frozen=True):
     up to stop, `broken` ended before. Of the packets that were `due` to be sent, `sent` were, `left_out` on
     request, and `lost` not: the endpoint did not take them in time, or its connection had gone. `reordered`
     were sent after the one behind them. `late_ms` is from when a packet was due until it was handed to the
-    socket: this process' own lateness. `answer_ms`, None where nothing was echoed, is from a mark to its
-    echo; `unanswered` are marks on calls that echo them. `reasons` says how often what ended calls, or
+    socket: this process' own lateness. `answer_ms` is from a mark to its echo, `unanswered` are marks without
+    one: None and 0 where the endpoint echoes none at all. `reasons` says how often what broke calls off, or
     refused them.
     """
 

@@ -85,7 +85,6 @@ class LoadCall(Sending):
         self._n_due = 0
         self._held: list[bytes] = []
         self._marks: dict[str, float] = {}  # that are out: when they left
-        self._n_echoed = 0
         self._has_sent_all = asyncio.Event()
         self._has_all_answers = asyncio.Event()
 
@@ -98,7 +97,7 @@ class LoadCall(Sending):
             await self._has_sent_all.wait()
         finally:
             pacer.discard(self)
-        if self._n_echoed and self._marks:
+        if self._tally.echoed and self._marks:
             self._has_all_answers.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -144,7 +143,7 @@ class LoadCall(Sending):
         self._tally.due += n_left
         self._tally.lost += n_left + len(self._held)
         self._held.clear()
-        if self._n_echoed:
+        if self._tally.echoed:
             self._tally.unanswered += len(self._marks)
 
     async def _send_packet(self, message: bytes) -> None:
@@ -177,7 +176,6 @@ class LoadCall(Sending):
             said = parse_of_endpoint(message.data, MESSAGE_BYTES_MAX)
             sent_s = self._marks.pop(said.mark.name, None) if isinstance(said, Mark) else None
             if sent_s is not None:
-                self._n_echoed += 1
                 self._tally.echoed += 1
                 self._tally.answer.add((self._loop.time() - sent_s) * 1000)
                 if not self._marks:

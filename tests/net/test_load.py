@@ -1,0 +1,253 @@
+"""Load: what a receiver gets of many calls, and what the report says of those that fail."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import pytest
+
+from tests.net.endpoints import run
+from trunkline.errors import FormatError, LocalProtocolError
+from trunkline.net import Call, Load, LoadReport, load_call, serve
+from trunkline.net.load import Pacer
+from trunkline.stream import Frame, Mark, Start, Stop
+from trunkline.testing.virtual_time import run_in_virtual_time
+
+Handler = Callable[[Call], Awaitable[None]]
+
+
+class Counting:
+    """A handler that echoes marks, and keeps each call and the names of its events."""
+
+    def __init__(self, *, echo: bool = True) -> None:
+        self.calls: list[Call] = []
+        self.kinds: list[list[type]] = []
+        self._echo = echo
+
+    async def __call__(self, call: Call) -> None:
+        kinds: list[type] = []
+        self.calls.append(call)
+        self.kinds.append(kinds)
+        async for event in call:
+            kinds.append(type(event))
+            if isinstance(event, Mark) and self._echo:
+                call.mark(event.name)
+
+    def count(self, name: str) -> int:
+        return sum(getattr(call.stats["inbound"], name) for call in self.calls)
+
+
+def loaded(handler: Handler, options: dict[str, Any] | None = None, **load: Any) -> LoadReport:
+    """Run a load against a server with these `options`."""
+
+    async def main() -> LoadReport:
+        async with serve(handler, **options or {}) as server:
+            return await Load(server.url, **{"connects_per_s": 200, **load}).run()
+
+    return run(main())
+
+
+@pytest.mark.parametrize(
+    ("codec", "dialect"), [("PCMU", "signalwire"), ("L16@24000h@40i", "twilio"), ("OPUS@16000h", "twilio")]
+)
+def test_every_packet_of_every_call_comes(codec: str, dialect: str, libopus: object) -> None:
+    seen = Counting()
+    report = loaded(seen, calls=6, seconds=0.6, codec=codec, dialect=dialect)
+    n_packets = 6 * (15 if "40i" in codec else 30)
+    assert (report.connected, report.completed, report.due, report.sent) == (6, 6, n_packets, n_packets)
+    assert report.is_clean
+    assert (seen.count("packets"), seen.count("lost"), seen.count("late")) == (n_packets, 0, 0)
+    assert {call.start.dialect for call in seen.calls} == {dialect}
+    assert {(kinds[0], kinds[-1]) for kinds in seen.kinds} == {(Start, Stop)}
+    assert report.marks == report.echoed == sum(kinds.count(Mark) for kinds in seen.kinds) == 6
+    assert report.answer_ms is not None
+    assert 0 < report.answer_ms.p50 <= report.answer_ms.max
+    assert 0 < report.late_ms.p50 <= report.late_ms.p99 <= report.late_ms.max
+
+
+def test_what_is_left_out_is_what_the_receiver_misses() -> None:
+    seen = Counting(echo=False)
+    report = loaded(seen, calls=8, seconds=0.5, rounds=2, drop=0.1, reorder=0.1)
+    assert (report.due, report.completed, report.lost) == (16 * 25, 16, 0)
+    assert report.left_out > 0
+    assert report.reordered > 0
+    assert report.sent == report.due - report.left_out == seen.count("packets")
+    assert seen.count("lost") == report.left_out
+    assert seen.count("late") == 0  # a packet that comes with the next one is waited for
+    assert (report.echoed, report.unanswered, report.answer_ms) == (0, 0, None)
+    assert report.is_clean
+
+
+def test_equal_seeds_leave_the_same_out() -> None:
+    numbers = [
+        (report.left_out, report.reordered)
+        for seed in (1, 1, 2)
+        for report in [loaded(Counting(), calls=4, seconds=0.24, drop=0.2, reorder=0.2, seed=seed)]
+    ]
+    assert numbers[0] == numbers[1] != numbers[2]
+
+
+def test_calls_that_are_refused() -> None:
+    report = loaded(Counting(), {"n_calls": 2}, calls=5, seconds=0.2)
+    assert (report.completed, report.refused, report.broken, report.lost) == (2, 3, 0, 0)
+    assert report.reasons == {"the server refused the stream with HTTP 503: it takes no more calls": 3}
+    assert not report.is_clean
+    token = "s3cret"  # noqa: S105
+    report = loaded(Counting(), {"bearer_token": token}, calls=1, seconds=0.2, bearer_token="wrong")  # noqa: S106
+    assert (report.completed, report.refused) == (0, 1)
+    assert "wrong" not in str(report).replace("missing or wrong", "")
+    assert loaded(Counting(), {"bearer_token": token}, calls=1, seconds=0.2, bearer_token=token).is_clean
+
+
+def test_calls_that_break_off_lose_their_packets() -> None:
+    async def handler(call: Call) -> None:
+        n_frames = 0
+        async for event in call:
+            n_frames += isinstance(event, Frame)
+            if n_frames == 5:
+                await call.close(1011, "full")
+                return
+
+    report = loaded(handler, calls=3, seconds=0.6)
+    assert (report.connected, report.completed, report.broken, report.due) == (3, 0, 3, 90)
+    assert report.sent + report.lost == 90
+    assert report.lost > 0
+    assert report.reasons == {"closed with 1011: full": 3}
+
+
+def test_who_answers_late_is_waited_for_and_who_does_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_call, "MARK_EVERY_MS", 200)
+    monkeypatch.setattr(load_call, "ANSWER_TIMEOUT_S", 0.5)
+
+    async def late(call: Call) -> None:
+        async for event in call:
+            if isinstance(event, Mark):
+                asyncio.get_running_loop().call_later(0.15, call.mark, event.name)
+
+    async def once(call: Call) -> None:
+        has_echoed = False
+        async for event in call:
+            if isinstance(event, Mark) and not has_echoed:
+                has_echoed = True
+                call.mark(event.name)
+                call.mark("of somebody else")
+
+    report = loaded(late, calls=2, seconds=0.32)  # marks leave at 0.1 and 0.3 s
+    assert (report.marks, report.echoed, report.unanswered) == (4, 4, 0)
+    assert report.answer_ms is not None
+    assert report.answer_ms.p50 >= 150
+    report = loaded(once, calls=1, seconds=0.4)
+    assert (report.marks, report.echoed, report.unanswered, report.completed) == (2, 1, 1, 1)
+    assert not report.is_clean
+
+
+def test_what_the_endpoint_does_not_take_in_time_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_call, "BACKLOG_BYTES_MAX", -1)  # as if the socket had no room
+    seen = Counting()
+    report = loaded(seen, calls=2, seconds=0.2)
+    assert (report.sent, report.lost, report.completed, report.marks) == (0, 20, 2, 0)
+    assert seen.count("packets") == 0
+    assert not report.is_clean
+
+
+def test_stop_ends_calls_in_good_order_and_begins_no_more() -> None:
+    seen = Counting()
+
+    async def main() -> None:
+        async with serve(seen) as server:
+            load = Load(server.url, calls=3, seconds=60, rounds=3, connects_per_s=20)
+            assert (load.report().seconds, load.n_calls, load.duration_s) == (0, 3, 180.1)
+            running = asyncio.create_task(load.run())
+            await asyncio.sleep(0.5)
+            load.stop()
+            report = await running
+        assert report.is_clean
+        assert 1 <= report.completed == report.connected <= 3
+        assert 0 < report.due == report.sent == seen.count("packets")
+        assert all(kinds[-1] is Stop for kinds in seen.kinds)
+
+    run(main())
+
+
+class Noting:
+    """In the place of a LoadCall: notes when it was called, and for what."""
+
+    def __init__(self, stall_s: float = 0.0) -> None:
+        self.times: list[tuple[float, float]] = []
+        self.stall_s = stall_s
+        self.is_given_up = False
+
+    async def send_next(self, due_s: float) -> None:
+        loop: Any = asyncio.get_running_loop()
+        self.times.append((due_s, loop.time()))
+        if len(self.times) == 3:
+            loop._clock.now_s += self.stall_s  # as if the process had not run for so long
+        if self.stall_s < 0:
+            raise ConnectionResetError
+
+    def give_up(self) -> None:
+        self.is_given_up = True
+
+
+def paced(calls: Iterable[Noting], seconds: float) -> None:
+    async def main() -> None:
+        pacer: Any = Pacer(20)
+        for call in calls:
+            pacer.add(call)
+        pacing = asyncio.create_task(pacer.run())
+        await asyncio.sleep(seconds)
+        pacing.cancel()
+
+    run_in_virtual_time(main())
+
+
+def test_deadlines_are_absolute_and_spread() -> None:
+    calls = [Noting() for _ in range(40)]
+    calls[7].stall_s = 0.07
+    paced(calls, 1.0)
+    for call in calls:
+        due = [due_s for due_s, _ in call.times]
+        assert 49 <= len(due) <= 50
+        assert due == pytest.approx([due[0] + 0.02 * k for k in range(len(due))])
+        assert all(now_s >= due_s - 1e-9 for due_s, now_s in call.times)
+        assert sum(now_s > due_s + 0.001 for due_s, now_s in call.times) <= 5  # it makes up for the stall
+    assert sorted(round(1000 * call.times[0][0]) % 20 for call in calls) == sorted([*range(20)] * 2)
+
+
+def test_a_call_that_has_gone_costs_the_others_nothing() -> None:
+    gone, good = Noting(stall_s=-1.0), Noting()
+    paced([gone, good], 0.2)
+    assert gone.is_given_up
+    assert not good.is_given_up
+    assert len(good.times) >= 9
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"calls": 0},
+        {"rounds": 0},
+        {"seconds": 0.0},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"connects_per_s": 0.0},
+        {"drop": 1.0},
+        {"reorder": -0.1},
+        {"codec": "G722"},
+        {"dialect": "morse"},
+    ],
+)
+def test_arguments_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        Load("ws://127.0.0.1:1/", **{"calls": 1, "seconds": 1.0, **wrong})
+
+
+def test_a_url_that_is_not_used_is_refused_at_once() -> None:
+    with pytest.raises(LocalProtocolError, match="in the clear"):
+        Load("ws://example.com/", calls=1, seconds=1)
+
+
+def test_nobody_there() -> None:
+    report = run(Load("ws://127.0.0.1:1/", calls=30, seconds=0.1, connects_per_s=1000).run())
+    assert (report.refused, report.connected, report.due) == (30, 0, 0)
+    assert report.reasons == {"cannot connect to 127.0.0.1:1: Connection refused": 30}
