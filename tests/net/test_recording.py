@@ -19,9 +19,9 @@ from tests.full_disk import file_size_limit
 from tests.net.endpoints import call_messages, close_of, connect, pcm_of, received_directly, run, send
 from trunkline import opus
 from trunkline.errors import FormatError, RemoteProtocolError
-from trunkline.net import CallRecording, CallRecordings, Server, serve
+from trunkline.net import Call, CallRecording, CallRecordings, Server, serve
 from trunkline.net.recording import _harmless, _level_dbfs
-from trunkline.stream import Frame, Recorder, StreamSender
+from trunkline.stream import Event, Frame, Recorder, Stop, StreamSender
 from trunkline.testing import speech_like, tone
 
 PCM = speech_like(2.01)
@@ -252,6 +252,40 @@ def test_a_full_disk_costs_one_call_only(tmp_path: Path) -> None:
     assert isinstance(ended["long_s.wav"].error, OSError)
     assert ended["short_s.wav"].error is None
     assert wav_samples(tmp_path / "short_s.wav") == pcm_of(received_directly(short))
+
+
+@pytest.mark.parametrize("is_device", [False, True])
+def test_a_full_disk_is_one_error_and_the_stream_goes_on(tmp_path: Path, is_device: bool) -> None:
+    messages = call_messages("call-1", speech_like(10), stream_id="s")
+    path = tmp_path / "call.wav"
+    if is_device:
+        path.symlink_to("/dev/full")
+    events: list[Event] = []
+    errors: list[Exception] = []
+
+    async def handler(call: Call) -> None:
+        recorder: Recorder | None = Recorder(path)
+        async for event in call:
+            events.append(event)
+            try:
+                if recorder is not None:
+                    recorder.write(event)
+            except OSError as error:
+                errors.append(error)
+                recorder.close()
+                recorder = None
+
+    async def main() -> None:
+        async with serve(handler) as server, connect(server) as socket:
+            await send(socket, messages)
+            assert await close_of(socket) == (1000, "")
+
+    with file_size_limit(60_000):
+        run(main())
+    (error,) = errors
+    assert str(path) in str(error)
+    assert isinstance(events[-1], Stop)
+    assert pcm_of(events) == pcm_of(received_directly(messages))
 
 
 def test_a_directory_that_has_gone_is_an_error_of_the_call(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """kill -9 and full disks while two tracks are recorded: little of either is lost, and what is left opens."""
 
 import inspect
+import random
+import shutil
 import subprocess
 import sys
+import time
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,16 +101,8 @@ def assert_encoded(path: Path, layout: str, whole: Path, lost_ms: int, end_ms: i
             assert soundfile.info(cut).frames == len(packets) * RATE // 50 - lookahead
 
 
-@pytest.mark.parametrize(
-    ("layout", "suffix", "kill_at_ms"),
-    [
-        ("stereo", ".wav", 1_000),
-        ("stereo", ".wav", 20_130),
-        ("stereo", ".opus", 1_000),
-        *((layout, suffix, 4_000) for layout, suffix in FILES[1:]),
-    ],
-)
-def test_kill(tmp_path: Path, layout: str, suffix: str, kill_at_ms: int) -> None:
+def kill(tmp_path: Path, layout: str, suffix: str, kill_at_ms: int, after_s: float = 0.0) -> None:
+    """Kill a recorder `after_s` from where it says that it has got to, and check what it leaves."""
     path = tmp_path / f"call{suffix}"
     ends_ms = dict.fromkeys(TRACKS, 0)
     command = [sys.executable, "-c", WRITER, str(path), layout]
@@ -118,12 +113,43 @@ def test_kill(tmp_path: Path, layout: str, suffix: str, kill_at_ms: int) -> None
                 track, end_ms = line.split()
                 ends_ms[track] = int(end_ms)
             if ends_ms["inbound"] >= kill_at_ms:
+                time.sleep(after_s)
+                after_s = 0.0
                 process.kill()
     assert process.returncode == -9
     if suffix == ".wav":
         assert_recorded(path, layout, ends_ms, LOSS_MS[suffix])
     else:
         assert_encoded(path, layout, tmp_path / "whole.opus", LOSS_MS[suffix], ends_ms["inbound"])
+
+
+@pytest.mark.parametrize(
+    ("layout", "suffix", "kill_at_ms"),
+    [
+        ("stereo", ".wav", 1_000),
+        ("stereo", ".wav", 20_130),
+        ("stereo", ".opus", 1_000),
+        *((layout, suffix, 4_000) for layout, suffix in FILES[1:]),
+    ],
+)
+def test_kill(tmp_path: Path, layout: str, suffix: str, kill_at_ms: int) -> None:
+    kill(tmp_path, layout, suffix, kill_at_ms)
+
+
+@pytest.mark.slow
+def test_kill_at_two_hundred_random_moments(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    for k in range(200):
+        layout, suffix = FILES[k % len(FILES)]
+        directory = tmp_path / str(k)
+        directory.mkdir()
+        kill_at_ms, after_s = rng.randrange(20, 12_000), rng.uniform(0.0, 0.02)
+        try:
+            kill(directory, layout, suffix, kill_at_ms, after_s)
+        except Exception as error:
+            error.add_note(f"kill {k}: {layout} {suffix}, {1000 * after_s:.1f} ms after {kill_at_ms} ms")
+            raise
+        shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize(("layout", "suffix"), FILES)

@@ -2,6 +2,8 @@
 
 import os
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -64,14 +66,15 @@ class RecordingFiles:
         self._layout = layout
         self._channels = channels
         self._n_channels = channels * len(tracks)
-        self._writers: list[WavWriter | OpusWriter] = []
+        self._writers: dict[Path, WavWriter | OpusWriter] = {}
         try:
             for name in dict.fromkeys(self.paths.values()):
                 n_channels = self._n_channels if layout == "stereo" else channels
                 if not self.rewritable:
                     _check_opus(sample_rate, n_channels)
                 open_file = WavWriter if self.rewritable else OpusWriter
-                self._writers.append(open_file(name, sample_rate=sample_rate, channels=n_channels))
+                with _naming(name):
+                    self._writers[name] = open_file(name, sample_rate=sample_rate, channels=n_channels)
         except BaseException:
             self.close()
             raise
@@ -79,25 +82,25 @@ class RecordingFiles:
     @property
     def duration_ms(self) -> float:
         """The length of the shortest file, once they are closed or one has failed."""
-        return min(writer.duration_ms for writer in self._writers)
+        return min(writer.duration_ms for writer in self._writers.values())
 
     def write_at(self, position: int, pcm: bytes | bytearray) -> None:
         """Write PCM of all tracks, interleaved, at a position of the timeline.
 
         That is where the last one ended, unless the files are `rewritable`.
         """
-        if self._layout == "stereo":
-            _write(self._writers[0], position, pcm)
-            return
-        with memoryview(pcm).cast("h") as samples:
-            tracks = [self._track(samples, first) for first in range(0, self._n_channels, self._channels)]
+        tracks: list[bytes | bytearray] = [pcm]
+        if self._layout != "stereo":
+            with memoryview(pcm).cast("h") as samples:
+                tracks = [self._track(samples, first) for first in range(0, self._n_channels, self._channels)]
         if self._layout == "mixed":
             mixed = tracks[0]
             for track in tracks[1:]:
                 mixed = audioop.add(mixed, track, 2)  # saturates
             tracks = [mixed]
-        for writer, track in zip(self._writers, tracks, strict=True):
-            _write(writer, position, track)
+        for (name, writer), track in zip(self._writers.items(), tracks, strict=True):
+            with _naming(name):
+                _write(writer, position, track)
 
     def _track(self, samples: memoryview, first_channel: int) -> bytes:
         """Take a track's channels out of all."""
@@ -110,13 +113,25 @@ class RecordingFiles:
     def close(self) -> None:
         """Finish every file, also when one cannot be finished: then raise what came of that."""
         failed: OSError | None = None
-        for writer in self._writers:
+        for name, writer in self._writers.items():
             try:
-                writer.close()
+                with _naming(name):
+                    writer.close()
             except OSError as error:
                 failed = error
         if failed is not None:
             raise failed
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say in what a full disk raises which file it was: a server records many."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _write(writer: WavWriter | OpusWriter, position: int, pcm: bytes | bytearray) -> None:
