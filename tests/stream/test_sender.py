@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests.reference import stream as reference
 from tests.reference.stream import samples_of
 from trunkline import g711
-from trunkline.errors import BufferTooSmallError, FormatError, LocalProtocolError
+from trunkline.errors import BufferTooSmallError, FormatError, LocalProtocolError, PayloadError
 from trunkline.formats import CodecSpec, MediaFormat
 from trunkline.resample import Resampler
 from trunkline.stream import Dtmf, Event, Frame, Mark, Start, Stop, StreamReceiver, StreamSender
 from trunkline.testing import speech_like
+from trunkline.track import Packetizer
 
 FORMATS = ["PCMU", "PCMA", "PCMU@8000h@30i", "L16", "L16@24000h@40i", "L16@11025h@40i"]
 DIALECTS = ["signalwire", "twilio"]
@@ -224,6 +225,42 @@ def test_media_into_writes_what_media_gives(
         assert one.media(pcm, track) == ([bytes(out[:n_bytes])] if n_bytes else [])
         assert bytes(out[one.message_bytes_max :]) == b"x" * 7
     assert one.stop() == other.stop()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("codec", [*FORMATS, "OPUS@16000h"])
+def test_payloads_that_are_encoded_give_the_messages_of_their_pcm(codec: str, dialect: str) -> None:
+    spec = CodecSpec.parse(codec)
+    pcm = speech_like(0.6, spec.sample_rate)
+    whole = len(pcm) // (2 * spec.samples_per_packet) * 2 * spec.samples_per_packet
+    ids = {"dialect": dialect, "stream_id": "S", "call_id": "C", "tracks": TRACKS}
+    ours, expected = StreamSender(spec, **ids), StreamSender(spec, **ids)
+    assert ours.start() == expected.start()
+    for track in TRACKS:
+        payloads = Packetizer(spec).push(pcm[:whole])
+        messages = [message for payload in payloads for message in ours.payload(payload, track)]
+        assert messages == expected.media(pcm[:whole], track)
+    assert ours.stop()[-1:] == expected.stop()[-1:] or spec.name == "OPUS"  # whose encoder holds a rest
+
+
+def test_payloads_are_checked() -> None:
+    sender = StreamSender("PCMU")
+    with pytest.raises(LocalProtocolError, match="payload before start"):
+        sender.payload(bytes(160))
+    sender.start()
+    for n_bytes in (0, 161):
+        with pytest.raises(PayloadError, match=f"payload of {n_bytes} bytes: takes 1 to 160"):
+            sender.payload(bytes(n_bytes))
+    with pytest.raises(LocalProtocolError, match="not declared"):
+        sender.payload(bytes(160), "outbound")
+    with pytest.raises(TypeError):
+        sender.payload(bytearray(160))  # type: ignore[arg-type]
+    first, second = read(sender.payload(bytes(80)) + sender.payload(bytes(160)))
+    assert [message["media"]["timestamp"] for message in (first, second)] == ["0", "10"]
+    assert (first["media"]["chunk"], second["media"]["chunk"], second["sequenceNumber"]) == ("1", "2", "3")
+    sender.stop()
+    with pytest.raises(LocalProtocolError, match="payload after stop"):
+        sender.payload(bytes(160))
 
 
 def test_media_into_refuses_before_it_takes_anything() -> None:
