@@ -39,12 +39,12 @@ class Playback:
         self._ended = False
         self._changed = asyncio.Event()  # there is something to send
         self._sent = asyncio.Condition()
-        self._task = asyncio.create_task(self._send())
+        self._task: asyncio.Task[None] | None = asyncio.create_task(self._send())
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is sent any more."""
-        return self._ended or self._task.done()
+        return self._ended or self._task is None or self._task.done()
 
     @property
     def queued_ms(self) -> float:
@@ -105,12 +105,20 @@ class Playback:
         if not self.is_over:
             self._playout.hear(self._now_ms())
         self._ended = True
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     async def stop(self) -> None:
-        """End it, and wait until it has."""
+        """End it, wait until it has, and let go of the task and the call.
+
+        They hold this one, too: left to the garbage collector, which does not see the size of what is native,
+        each ended call would stay for a while.
+        """
         self.end()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+        self._task = None
+        self._fail = _fail_nobody
         async with self._sent:
             self._sent.notify_all()
 
@@ -142,3 +150,7 @@ class Playback:
 
     def _now_ms(self) -> float:
         return self._loop.time() * 1000
+
+
+async def _fail_nobody(reason: str) -> None:
+    """Take the place of a call that has ended."""
