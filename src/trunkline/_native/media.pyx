@@ -405,7 +405,7 @@ cdef class MediaSender(Exclusive):
             writer = self.writer_of(track)
             if not 0 < n_bytes <= writer.packetizer.payload_bytes:
                 raise PayloadError(f"payload of {n_bytes} bytes: takes 1 to {writer.packetizer.payload_bytes}")
-            return self.count(writer.messages([payload], self.sequence))
+            return self.count(writer.messages([payload], self.sequence.n))
         finally:
             self.busy = False
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from trunkline.net.audiosocket_server import serve_audiosocket
     from trunkline.net.call import Call
     from trunkline.net.client import StreamResult, stream
-    from trunkline.net.picows_server import serve_picows
     from trunkline.net.load import Load, LoadReport
+    from trunkline.net.picows_server import serve_picows
     from trunkline.net.recording import CallRecording, CallRecordings
     from trunkline.net.replaying import replay
     from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp

@@ -12,8 +12,7 @@ from trunkline.errors import RemoteProtocolError
 from trunkline.extras import needs_extra
 from trunkline.lateness import Lateness
 from trunkline.net.client import MESSAGE_BYTES_MAX, Sending
-from trunkline.stream import StreamSender
-from trunkline.stream.messages import Mark, parse_of_endpoint
+from trunkline.stream import Mark, StreamReceiver, StreamSender
 
 with needs_extra("server"):
     import aiohttp
@@ -75,6 +74,13 @@ class LoadCall(Sending):
     ) -> None:
         super().__init__(socket)
         self._sender = sender
+        self._answers = StreamReceiver(
+            role="platform",
+            format=sender.format,
+            stream_id=sender.stream_id,
+            dialect=sender.dialect,
+            max_message_bytes=MESSAGE_BYTES_MAX,
+        )
         self._payloads = payloads
         self._n_packets = n_packets
         self._faults = faults
@@ -173,8 +179,8 @@ class LoadCall(Sending):
         if not isinstance(message.data, str) or '"mark"' not in message.data:
             return
         with suppress(RemoteProtocolError):
-            said = parse_of_endpoint(message.data, MESSAGE_BYTES_MAX)
-            sent_s = self._marks.pop(said.mark.name, None) if isinstance(said, Mark) else None
+            names = [said.name for said in self._answers.receive(message.data) if isinstance(said, Mark)]
+            sent_s = self._marks.pop(names[0], None) if names else None
             if sent_s is not None:
                 self._tally.echoed += 1
                 self._tally.answer.add((self._loop.time() - sent_s) * 1000)
