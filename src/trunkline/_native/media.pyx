@@ -392,7 +392,7 @@ cdef class MediaSender(Exclusive):
             self.busy = False
 
     def payload(self, bytes payload not None, track=None):
-        """Send one packet that is encoded already, as `media` sends PCM: of G.711 and L16 up to ptime of audio.
+        """Send one packet that is encoded already, as `media` sends PCM: of G.711 and L16 up to a ptime.
 
         It is the codec's, which nobody checks; PayloadError when it is empty, or longer than any of them.
         """
@@ -404,7 +404,8 @@ cdef class MediaSender(Exclusive):
                 self._check_live("payload")
             writer = self.writer_of(track)
             if not 0 < n_bytes <= writer.packetizer.payload_bytes:
-                raise PayloadError(f"payload of {n_bytes} bytes: takes 1 to {writer.packetizer.payload_bytes}")
+                raise PayloadError(
+                    f"payload of {n_bytes} bytes: takes 1 to {writer.packetizer.payload_bytes}")
             return self.count(writer.messages([payload], self.sequence.n))
         finally:
             self.busy = False
