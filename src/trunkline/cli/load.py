@@ -49,10 +49,10 @@ __all__ = ["load"]
 )
 @click.option(
     "--dialect",
-    type=click.Choice(["signalwire", "twilio"]),
+    type=click.Choice(["signalwire", "twilio", "telnyx", "plivo", "exotel", "vonage"]),
     default="signalwire",
     show_default=True,
-    help="Whose spelling of the messages.",
+    help="Whose messages; not each has each --codec.",
 )
 @click.option(
     "--drop",

@@ -151,8 +151,10 @@ class Load:
         self._bearer_token = bearer_token
         self._ssl = ssl
         self._seed = seed
-        self._n_packets = max(1, round(seconds * 1000 / self._codec.ptime_ms))
+        if dialect == "audiosocket":
+            raise FormatError("dialect 'audiosocket': it is no WebSocket's")
         StreamSender(self._codec, dialect=dialect)  # for its checks
+        self._n_packets = max(1, round(seconds * 1000 / self._codec.ptime_ms))
         self._payloads = Packetizer(self._codec).push(speech_like(SPEECH_S, self._codec.sample_rate))
         self._tally = Tally()
         self._live: set[LoadCall] = set()

@@ -8,14 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trunkline.errors import RemoteProtocolError
+from trunkline.errors import LocalProtocolError, PayloadError, RemoteProtocolError
 from trunkline.extras import needs_extra
 from trunkline.lateness import Lateness
-from trunkline.net.client import MESSAGE_BYTES_MAX, Sending
+from trunkline.net.client import MESSAGE_BYTES_MAX, STOP_TIMEOUT_S, Sending
 from trunkline.stream import Mark, StreamReceiver, StreamSender
 
 with needs_extra("server"):
     import aiohttp
+    from aiohttp import WSMsgType
 
 if TYPE_CHECKING:
     from trunkline.net.load import Pacer
@@ -73,6 +74,7 @@ class LoadCall(Sending):
         seed: str,
     ) -> None:
         super().__init__(socket)
+        self._stop_timeout_s = STOP_TIMEOUT_S if sender.needs_stop else 0.0  # else it is ours to close
         self._sender = sender
         self._answers = StreamReceiver(
             role="platform",
@@ -81,6 +83,7 @@ class LoadCall(Sending):
             dialect=sender.dialect,
             max_message_bytes=MESSAGE_BYTES_MAX,
         )
+        self._has_marks = _has_marks(sender)
         self._payloads = payloads
         self._n_packets = n_packets
         self._faults = faults
@@ -97,7 +100,7 @@ class LoadCall(Sending):
     async def send_all(self, pacer: "Pacer") -> None:
         """Say start, have `pacer` call `send_next`, wait for the marks that are out, and say stop."""
         for message in self._sender.start():
-            await self._send(message)
+            await self._send_message(message)
         pacer.add(self)
         try:
             await self._has_sent_all.wait()
@@ -109,7 +112,7 @@ class LoadCall(Sending):
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     await self._has_all_answers.wait()
         for message in self._sender.stop():
-            await self._send(message)
+            await self._send_message(message)
 
     async def send_next(self, due_s: float) -> None:
         """Send the packet that is due, and a mark once a second; ConnectionError when the peer has gone.
@@ -157,18 +160,21 @@ class LoadCall(Sending):
             self._tally.lost += 1
             return
         try:
-            await self._send(message)
+            await self._send_message(message)
         except ConnectionError:
             self._tally.lost += 1
             raise
         self._tally.sent += 1
 
     async def _send_mark(self, name: str) -> None:
-        if not self._has_backlog:
+        if self._has_marks and not self._has_backlog:
             self._marks[name] = self._loop.time()
             self._tally.marks += 1
             for message in self._sender.mark(name):
-                await self._send(message)
+                await self._send_message(message)
+
+    async def _send_message(self, message: bytes) -> None:
+        await self._send(message, WSMsgType.TEXT if self._sender.is_text(message) else WSMsgType.BINARY)
 
     @property
     def _has_backlog(self) -> bool:
@@ -176,13 +182,27 @@ class LoadCall(Sending):
 
     def _take(self, message: aiohttp.WSMessage) -> None:
         """Time the echo of a mark; audio that comes back is passed over."""
-        if not isinstance(message.data, str) or '"mark"' not in message.data:
+        if not isinstance(message.data, str) or '"media"' in message.data:
             return
-        with suppress(RemoteProtocolError):
-            names = [said.name for said in self._answers.receive(message.data) if isinstance(said, Mark)]
-            sent_s = self._marks.pop(names[0], None) if names else None
-            if sent_s is not None:
-                self._tally.echoed += 1
-                self._tally.answer.add((self._loop.time() - sent_s) * 1000)
-                if not self._marks:
-                    self._has_all_answers.set()
+        with suppress(RemoteProtocolError, PayloadError):
+            for said in self._answers.receive(message.data):
+                if isinstance(said, Mark):
+                    self._take_mark(said.name)
+
+    def _take_mark(self, name: str) -> None:
+        sent_s = self._marks.pop(name, None)
+        if sent_s is None:
+            return
+        self._tally.echoed += 1
+        self._tally.answer.add((self._loop.time() - sent_s) * 1000)
+        if not self._marks:
+            self._has_all_answers.set()
+
+
+def _has_marks(sender: StreamSender) -> bool:
+    """Say whether a platform of the dialect has a message that is a mark."""
+    try:
+        sender.check_has("mark")
+    except LocalProtocolError:
+        return False
+    return True
