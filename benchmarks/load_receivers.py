@@ -5,6 +5,7 @@ second, by the carrier's timestamps. What measures is the same code for all of t
 """
 
 import asyncio
+import functools
 import os
 import sys
 import threading
@@ -81,9 +82,9 @@ class CallSeen:
             self.offsets.append(offset_ms)
 
 
-async def trunkline_serve(window: Window, on_port: Callable[[int], None]) -> None:
-    """`trunkline.serve`: aiohttp, order, concealment, a jitter buffer's bookkeeping, Frames."""
-    from trunkline import serve
+async def trunkline_serve(window: Window, on_port: Callable[[int], None], *, name: str = "serve") -> None:
+    """One of our servers: order, concealment, a jitter buffer's bookkeeping, Frames."""
+    from trunkline import net
     from trunkline.net import Call
     from trunkline.stream import Frame, Mark
 
@@ -97,9 +98,12 @@ async def trunkline_serve(window: Window, on_port: Callable[[int], None]) -> Non
         stats = call.stats["inbound"]
         seen.n_packets, seen.n_lost = stats.packets, stats.lost
 
-    async with serve(handler, sample_rate=RATE) as server:
+    async with getattr(net, name)(handler, sample_rate=RATE, max_pending=1000) as server:
         on_port(server.port)
         await asyncio.Event().wait()
+
+
+trunkline_picows = functools.partial(trunkline_serve, name="serve_picows")
 
 
 async def fastapi_usual(window: Window, on_port: Callable[[int], None]) -> None:
@@ -148,6 +152,8 @@ USUAL = "FastAPI, uvicorn, json, base64, audioop, soxr"
 RECEIVERS: dict[str, tuple[Receiver, bool]] = {
     "trunkline.serve": (trunkline_serve, False),
     "trunkline.serve on uvloop": (trunkline_serve, True),
+    "trunkline.net.serve_picows": (trunkline_picows, False),
+    "trunkline.net.serve_picows on uvloop": (trunkline_picows, True),
     USUAL: (fastapi_usual, False),
     f"{USUAL} on uvloop": (fastapi_usual, True),
 }
@@ -158,6 +164,7 @@ def installed() -> list[str]:
 
     def is_there(receiver: Receiver, on_uvloop: bool) -> bool:
         needs = ["fastapi", "uvicorn", "audioop", "soxr"] if receiver is fastapi_usual else []
+        needs += ["picows"] if receiver is trunkline_picows else []
         return all(map(optional, [*needs, *(["uvloop"] if on_uvloop else [])]))
 
     return [name for name, entry in RECEIVERS.items() if is_there(*entry)]
