@@ -63,11 +63,8 @@ class Recording:
         """
         with self._named():
             pcm = np.frombuffer(self.reader.read_float(n_samples), np.float32)
-        if (
-            self.encoding in FLOAT_ENCODINGS
-            and (n_finite := int(np.count_nonzero(np.isfinite(pcm)))) < pcm.size
-        ):
-            self.not_finite += pcm.size - n_finite
+        if self.encoding in FLOAT_ENCODINGS and not (is_finite := np.isfinite(pcm)).all():
+            self.not_finite += int(np.count_nonzero(~is_finite))
             pcm = np.nan_to_num(pcm, nan=0.0, posinf=1.0, neginf=-1.0)
         return pcm.reshape(-1, self.channels).T.astype(np.float64)
 
