@@ -7,14 +7,18 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
+import time
 import urllib.request
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +256,16 @@ def test_status_callbacks_are_signed_with_the_key_that_is_given(tmp_path: Path, 
     assert SIGNING_KEY not in output
 
 
+def is_written(journal: Path, call_id: str) -> bool:
+    """Say whether a crash at this moment would leave the call: look into a copy of the files."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name in (journal.name, f"{journal.name}-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copy(journal.parent / name, directory)
+        with closing(sqlite3.connect(f"{directory}/{journal.name}")) as connection:
+            return bool(connection.execute("SELECT n FROM calls WHERE id = ?", (call_id,)).fetchall())
+
+
 def test_a_journal_keeps_calls_for_rest_over_a_restart(tmp_path: Path) -> None:
     journal = tmp_path / "calls.journal"
 
@@ -268,6 +282,8 @@ def test_a_journal_keeps_calls_for_rest_over_a_restart(tmp_path: Path) -> None:
     with switching(tmp_path, *options) as (process, variables):
         call_id = re.findall(r"^call (\S+):", process.stdout.readline())[0]
         assert calls(variables) == [call_id]
+        while not is_written(journal, call_id):  # a thread writes, and the answer does not wait for it
+            time.sleep(0.01)
         process.kill()
         read_rest(process)
     with switching(tmp_path, "--journal", journal) as (process, variables):
