@@ -20,6 +20,7 @@ from trunkline import wav
 from trunkline.testing import speech_like
 
 HOUR_S = 3600
+N_HOURS = 16
 N_SHORT, SHORT_S = 10_000, 10
 N_SHORT_FFMPEG = 200  # of them; a process each takes as long as the next one
 Run = Callable[[], Sequence[str]]
@@ -157,23 +158,43 @@ def many_files(directory: Path) -> None:
         print(f"  two jobs on two cores: {statistics.median(ratios):.2f} times as fast as one")
 
 
-def hours(directory: Path) -> None:
-    """Two jobs on two cores, of long files."""
-    cores = os.sched_getaffinity(0)
+def hours(directory: Path, rounds: int) -> None:
+    """Two jobs on two cores, of long files, and beside them two processes, which share nothing."""
+    cores = set(sorted(os.sched_getaffinity(0))[:2])
     if len(cores) < 2:
         return
     source, out = directory / "hours", directory / "hours-out"
-    source.mkdir()
-    for number in range(4):
-        shutil.copy(directory / "hour.wav", source / f"{number}.wav")
-    ratios = []
-    for _ in range(3):
-        one, two = (
-            run([*ours(source, out, "--rate", "16000"), "--jobs", jobs], set(sorted(cores)[:2]))
-            for jobs in ("1", "2")
-        )
-        ratios.append(one.wall_s / two.wall_s)
-    print(f"\n4 files of 1 h to 16 kHz: two jobs {statistics.median(ratios):.2f} times as fast as one")
+    for number in range(N_HOURS):
+        half = source / str(number % 2)
+        half.mkdir(parents=True, exist_ok=True)
+        os.link(directory / "hour.wav", half / f"{number}.wav")
+
+    def timed(*commands: list[str]) -> float:
+        shutil.rmtree(out, ignore_errors=True)  # while a result is replaced, its directory is locked
+        began = time.perf_counter()
+        processes = [
+            subprocess.Popen(
+                command, stderr=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+            )
+            for command in commands
+        ]
+        failed = [process.args for process in processes if process.wait()]
+        if failed:
+            raise RuntimeError(f"failed: {failed}")
+        return time.perf_counter() - began
+
+    two_jobs, two_processes = [], []
+    whole, halves = (
+        [ours(given, out / given.name, "--rate", "16000") for given in directories]
+        for directories in ([source], [source / "0", source / "1"])
+    )
+    for _ in range(rounds):
+        one_s = timed(*whole)
+        two_jobs.append(one_s / timed([*whole[0], "--jobs", "2"]))
+        two_processes.append(one_s / timed(*halves))
+    print(f"\n{N_HOURS} files of 1 h to 16 kHz, on two cores, beside one job")
+    print(f"  two jobs: {statistics.median(two_jobs):.2f} times as fast")
+    print(f"  two processes, half of them each: {statistics.median(two_processes):.2f} times as fast")
 
 
 if __name__ == "__main__":
@@ -181,5 +202,5 @@ if __name__ == "__main__":
     ram_disk = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
     with tempfile.TemporaryDirectory(dir=ram_disk) as name:
         one_file(Path(name), rounds)
-        hours(Path(name))
+        hours(Path(name), rounds)
         many_files(Path(name))

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: Samples of all channels in a block: enough to cost nothing, few enough for a core's cache.
-BLOCK_ITEMS: Final = 65_536
+BLOCK_ITEMS: Final = 262_144
 OFFSET_S_MAX: Final = 24 * 3600  # of two recordings: what is between them becomes silence
 #: Encodings of which s16 says everything.
 S16_ENCODINGS: Final = ("pcm8", "pcms8", "pcmu8", "pcm16", "ulaw", "alaw", "opus")

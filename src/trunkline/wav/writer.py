@@ -18,7 +18,7 @@ __all__ = ["WavWriter"]
 
 ENCODINGS: Final = ("pcm16", "ulaw", "alaw", "float32")
 PENDING_MAX_BYTES: Final = 4 << 20  # a rate may be of GHz
-_PIECE_BLOCKS: Final = 1 << 16  # of a long write, what is converted at once
+_PIECE_ITEMS: Final = 1 << 19  # of a long write, what is converted at once
 
 
 class WavWriter(Exclusive):
@@ -156,9 +156,9 @@ class WavWriter(Exclusive):
         channels = self._format.channels
         if len(view) % channels:
             raise ValueError(f"PCM: {len(view)} samples is not a whole number of {channels} channels")
-        for start in range(0, len(view), _PIECE_BLOCKS * channels):
-            piece = view[start : start + _PIECE_BLOCKS * channels]
-            data = memoryview(encode(self._format.encoding, piece)).cast("B")
+        piece_items = max(_PIECE_ITEMS // channels, 1) * channels
+        for start in range(0, len(view), piece_items):
+            data = memoryview(encode(self._format.encoding, view[start : start + piece_items])).cast("B")
             self._put(offset, data)
             offset += len(data)
 
