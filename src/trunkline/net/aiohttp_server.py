@@ -4,9 +4,9 @@ import asyncio
 import inspect
 import ssl as tls
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import Any, Final, Unpack
+from typing import Any, Final, Unpack, cast
 
 from trunkline.errors import RemoteProtocolError
 from trunkline.extras import needs_extra
@@ -21,6 +21,7 @@ with needs_extra("server"):
 
 __all__ = ["serve"]
 
+LOOKS_A_PING: Final = 4  # into how many parts the time is divided after which a silent peer is asked
 #: The option of a WebSocketResponse that hands out text which is not UTF-8, too: aiohttp has it since 3.14.
 RAW_TEXT: Final[dict[str, Any]] = (
     {"decode_text": False} if "decode_text" in inspect.signature(web.WebSocketResponse).parameters else {}
@@ -101,11 +102,33 @@ class AiohttpServer(Server):
         return None
 
 
+class _Connection(RequestHandler):
+    """A connection that counts what it receives."""
+
+    __slots__ = ("n_received",)
+
+    def __init__(self, server: web.Server) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **QUIETLY)
+        self.n_received = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.n_received += 1
+        super().data_received(data)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the peer may send: not while what it has sent waits for the handler."""
+        return self.transport is not None and cast(asyncio.ReadTransport, self.transport).is_reading()
+
+
 class _Connections(web.Server):
     """aiohttp's server, which closes a connection that does not ask for an upgrade in time."""
 
+    def __call__(self) -> RequestHandler:
+        return _Connection(self)
+
     def __init__(self, accept: Any, timeout_s: float) -> None:
-        super().__init__(accept, **QUIETLY)
+        super().__init__(accept)
         self._timeout_s = timeout_s
         self._waiting: dict[RequestHandler, asyncio.TimerHandle] = {}
 
@@ -125,20 +148,30 @@ class _Connections(web.Server):
 
 
 class AiohttpSocket:
-    """The socket of a call on aiohttp's server."""
+    """The socket of a call on aiohttp's server.
+
+    It asks a silent peer for a sign of life itself: aiohttp's heartbeat takes a turn of the loop for each
+    message, and keeps a connection that has ended.
+    """
 
     def __init__(self, request: web.BaseRequest, endpoint: Endpoint) -> None:
         self.peer = peer_of(request.transport)
+        self._connection = cast(_Connection, request.protocol)
         self._transport = request.transport
         self._too_big = f"message longer than {endpoint.max_message_bytes} bytes"
         self.response = _Response(
             self._too_big.encode(),
             **(RAW_TEXT if endpoint.captures else {}),
             timeout=CLOSE_TIMEOUT_S,
-            heartbeat=endpoint.ping_s,
             compress=False,  # base64 audio gains little, and a small message could unpack into a large one
             max_msg_size=endpoint.max_message_bytes + 1,  # aiohttp refuses this size and above
         )
+        self._loop = asyncio.get_running_loop()
+        self._ping_s = endpoint.ping_s
+        self._n_received = 0
+        self._n_silent = 0  # looks, since something came
+        self._pinging: asyncio.Task[None] | None = None
+        self._look()
 
     @property
     def close_code(self) -> int | None:
@@ -150,6 +183,8 @@ class AiohttpSocket:
             return message.data if isinstance(message.data, str) else _decoded(message.data)
         if message.type is WSMsgType.BINARY:
             return bytes(message.data)
+        if self._n_silent == 2 * LOOKS_A_PING:
+            raise RemoteProtocolError(f"connection broken: no answer to a ping within {self._ping_s:g} s")
         if message.type is not WSMsgType.ERROR:
             return None
         if getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
@@ -162,11 +197,29 @@ class AiohttpSocket:
         await self.response.send_frame(message, WSMsgType.BINARY if binary else WSMsgType.TEXT)
 
     async def close(self, code: int, reason: str) -> None:
+        self._looking.cancel()
         await self.response.close(code=code, message=reason.encode())
 
     def abort(self) -> None:
+        self._looking.cancel()
         if self._transport is not None:
             self._transport.abort()
+
+    def _look(self) -> None:
+        """Count how often nothing has come; ask for a sign of life, and end what gives none."""
+        is_silent = self._connection.n_received == self._n_received and self._connection.is_reading
+        self._n_received = self._connection.n_received
+        self._n_silent = self._n_silent + 1 if is_silent else 0
+        if self._n_silent == 2 * LOOKS_A_PING:
+            self.abort()
+            return
+        if self._n_silent == LOOKS_A_PING:
+            self._pinging = asyncio.create_task(self._ping())
+        self._looking = self._loop.call_later(self._ping_s / LOOKS_A_PING, self._look)
+
+    async def _ping(self) -> None:
+        with suppress(ConnectionError):  # of which `receive` tells
+            await self.response.ping()
 
 
 class _Response(web.WebSocketResponse):

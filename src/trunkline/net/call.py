@@ -19,7 +19,7 @@ from trunkline.net.capture import CallCapture
 from trunkline.net.event_stream import EventStream
 from trunkline.net.playback import Playback
 from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, NotUtf8Error, StreamSocket, short_reason
-from trunkline.stream import Frame, Mark, Payload, StreamReceiver
+from trunkline.stream import Mark, Stop, StreamReceiver
 
 if TYPE_CHECKING:
     from trunkline.buffers import Buffer
@@ -65,14 +65,10 @@ class Call(EventStream):
         receiver: StreamReceiver,
         max_queued_s: float = MAX_QUEUED_S,
         capture: CallCapture | None = None,
-        max_unread: int | None = None,
     ) -> None:
         super().__init__(socket.peer, receiver)
         self.events_dropped = 0
-        self._loop = asyncio.get_running_loop()
-        self._max_unread = max_unread
-        self._reading: asyncio.Task[None] | None = None
-        self._arrived = asyncio.Event()
+        self._time = asyncio.get_running_loop().time
         self._max_queued_ms = max_queued_s * 1000
         self._playback: Playback | None = None
         self._capture = capture
@@ -141,9 +137,6 @@ class Call(EventStream):
         """End the tasks of the call."""
         if self._playback is not None:
             await self._playback.stop()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Hang up. An iteration that is under way ends after the frames that were received."""
@@ -158,49 +151,18 @@ class Call(EventStream):
         """Read up to the start message; False when the stream ended before it."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not self._started and not self._over:
-                    await self._read()
+                while self._receiver.start is None and not self._over:
+                    await Call._receive(self)
         except TimeoutError:
             await self._fail(
                 RemoteProtocolError(f"no start message within {timeout_s:g} s"), CloseCode.POLICY
             )
-        return self._started
-
-    @property
-    def _started(self) -> bool:
         return self._receiver.start is not None
 
+    def _begin(self) -> None:
+        """Begin to read for the handler, where that does not wait for who iterates."""
+
     async def _receive(self) -> None:
-        if self._reading is None:
-            await self._read()
-        else:
-            await self._arrived.wait()
-            self._arrived.clear()
-
-    def _read_ahead(self) -> None:
-        """From now on read without waiting for whoever iterates, where that was asked for."""
-        if self._max_unread is not None:
-            self._reading = asyncio.create_task(self._read_on(self._max_unread))
-
-    async def _read_on(self, max_unread: int) -> None:
-        try:
-            while not self._over:
-                await self._read()
-                while len(self._events) > max_unread:
-                    self._drop_oldest()
-                self._arrived.set()
-        finally:
-            if not self._over:
-                self._end(LocalProtocolError("closed on this side before stop"))
-            self._arrived.set()
-
-    def _drop_oldest(self) -> None:
-        """Drop the oldest audio that waits; where none does, the oldest event."""
-        audio = (k for k, event in enumerate(self._events) if isinstance(event, Frame | Payload))
-        del self._events[next(audio, 0)]
-        self.events_dropped += 1
-
-    async def _read(self) -> None:
         """Take one message, or give up a chunk that has been waited for long enough."""
         self._taken_in_turn += 1
         if self._taken_in_turn >= MESSAGES_A_TURN:
@@ -234,8 +196,9 @@ class Call(EventStream):
 
     def _take(self, message: str | bytes | None) -> tuple[TrunklineError, CloseCode] | None:
         """Take what the socket gave; return an error that ends the call, and the code that says so."""
-        if isinstance(message, str):
-            self._keep(message)
+        if type(message) is str:
+            if self._capture is not None:
+                self._keep(message)
             return self._read_message(message)
         if message is not None:
             self._keep(message, binary=True)
@@ -255,7 +218,7 @@ class Call(EventStream):
 
     def _read_message(self, message: str | bytes) -> tuple[TrunklineError, CloseCode] | None:
         try:
-            events = self._receiver.receive(message, self._now_ms())
+            events = self._receiver.receive(message, self._time() * 1000)
         except RemoteProtocolError as error:
             return error, CloseCode.PROTOCOL_ERROR
         except PacketError as error:
@@ -272,7 +235,7 @@ class Call(EventStream):
             for event in events:
                 if isinstance(event, Mark):
                     self._playback.marked(event.name)
-        if self._receiver.ended:
+        if events and type(events[-1]) is Stop:
             self._end(None)
         return None
 
@@ -288,4 +251,4 @@ class Call(EventStream):
         await self.close(code, str(error))
 
     def _now_ms(self) -> float:
-        return self._loop.time() * 1000
+        return self._time() * 1000

@@ -13,6 +13,7 @@ from trunkline.errors import CallEndedError, FormatError
 from trunkline.net.admission import Admission, Place, Refusal
 from trunkline.net.call import MAX_QUEUED_S, Call
 from trunkline.net.capture import CallCapture, check_capture
+from trunkline.net.read_ahead import ReadAheadCall
 from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, StreamSocket
 from trunkline.stream import StreamReceiver
 
@@ -117,7 +118,7 @@ class Endpoint:
         )
         self._make_receiver()  # what it refuses is refused now, not call by call
         self._max_queued_s = max_queued_s
-        self._max_unread = max_unread if slow_handler == "drop_oldest" else None
+        self._make_call = Call if slow_handler == "block" else partial(ReadAheadCall, max_unread=max_unread)
         self._capture = None if capture is None else Path(capture)
         if self._capture is not None:
             check_capture(self._capture, max_message_bytes)
@@ -158,7 +159,7 @@ class Endpoint:
     async def answer(self, socket: StreamSocket, place: Place) -> None:
         """Have the call of a socket from its upgrade to its end; leave the place."""
         capture = None if self._capture is None else CallCapture(self._capture)
-        call = Call(socket, self._make_receiver(), self._max_queued_s, capture, self._max_unread)
+        call = self._make_call(socket, self._make_receiver(), self._max_queued_s, capture)
         self._calls.add(call)
         self._idle.clear()
         try:
@@ -189,7 +190,7 @@ class Endpoint:
             _log.warning("%s: no stream: %s", call.peer, call.error)
             return
         place.begin()
-        call._read_ahead()
+        call._begin()
         try:
             await self._handler(call)
         except* CallEndedError:

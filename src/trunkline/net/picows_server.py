@@ -152,30 +152,30 @@ class PicowsSocket(picows.WSListener):
             pass  # what was on its way
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.fail(CloseCode.PROTOCOL_ERROR, "reserved bits are set, and no extension was agreed upon")
+        elif kind in _DATA and frame.fin and self._fragments is None:
+            self._on_message(kind, frame)
         elif kind is WSMsgType.PING:
             if self._writable.is_set():  # who reads no answers gets none (RFC 6455 5.5.3: the last is enough)
                 transport.send_pong(frame.get_payload_as_bytes())
         elif kind is not WSMsgType.PONG:
-            self._on_data(kind, frame)
+            self._on_fragment(kind, frame)
 
-    def _on_data(self, kind: WSMsgType, frame: WSFrame) -> None:
+    def _on_message(self, kind: WSMsgType, frame: WSFrame) -> None:
+        if kind is WSMsgType.BINARY:
+            self._hold(frame.get_payload_as_bytes())
+            return
+        try:
+            text = frame.get_payload_as_utf8_text()
+        except UnicodeDecodeError as error:
+            self._put(NotUtf8Error(frame.get_payload_as_bytes(), error))
+        else:
+            self._hold(text)
+
+    def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
         if (kind in _DATA) is (self._fragments is not None):
             what = "a message begins within another" if kind in _DATA else "a fragment of no message"
             self.fail(CloseCode.PROTOCOL_ERROR, what)
-        elif frame.fin and self._fragments is None:
-            if kind is WSMsgType.BINARY:
-                self._hold(frame.get_payload_as_bytes())
-                return
-            try:
-                text = frame.get_payload_as_utf8_text()
-            except UnicodeDecodeError as error:
-                self._put(NotUtf8Error(frame.get_payload_as_bytes(), error))
-            else:
-                self._hold(text)
-        else:
-            self._on_fragment(kind, frame)
-
-    def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
+            return
         if self._fragments is None:
             self._fragments, self._type = bytearray(), kind
         self._fragments += frame.get_payload_as_memoryview()
