@@ -106,6 +106,54 @@ async def trunkline_serve(window: Window, on_port: Callable[[int], None], *, nam
 trunkline_picows = functools.partial(trunkline_serve, name="serve_picows")
 
 
+async def picows_alone(window: Window, on_port: Callable[[int], None]) -> None:
+    """picows, and nothing done with what it reads: the most that anything on it could hold."""
+    import picows
+
+    class Connection(picows.WSListener):
+        def __init__(self) -> None:
+            self._seen = CallSeen(window)
+            self._n_before = 2  # connected, start
+
+        def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+            if frame.msg_type is picows.WSMsgType.CLOSE:
+                self._seen.n_packets -= 1  # stop
+                transport.send_close()
+                transport.disconnect()
+            elif self._n_before:
+                self._n_before -= 1
+            else:
+                self._seen.frame(20.0 * self._seen.n_packets)
+                self._seen.n_packets += 1
+
+    server = await picows.ws_create_server(lambda request: Connection(), "127.0.0.1", 0)
+    on_port(server.sockets[0].getsockname()[1])
+    await asyncio.Event().wait()
+
+
+async def aiohttp_alone(window: Window, on_port: Callable[[int], None]) -> None:
+    """aiohttp, and nothing done with what it reads: the most that anything on it could hold."""
+    from aiohttp import WSMsgType, web
+
+    async def stream(request: web.BaseRequest) -> web.WebSocketResponse:
+        response = web.WebSocketResponse(compress=False)
+        await response.prepare(request)
+        seen = CallSeen(window)
+        await response.receive()  # connected
+        await response.receive()  # start
+        while (await response.receive()).type is WSMsgType.TEXT:
+            seen.frame(20.0 * seen.n_packets)
+            seen.n_packets += 1
+        seen.n_packets -= 1  # stop
+        return response
+
+    runner = web.ServerRunner(web.Server(stream))
+    await runner.setup()
+    server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
+    on_port(server.sockets[0].getsockname()[1])
+    await asyncio.Event().wait()
+
+
 async def fastapi_usual(window: Window, on_port: Callable[[int], None]) -> None:
     """FastAPI under uvicorn, json, base64, audioop and a soxr stream: no order, no concealment."""
     import audioop
@@ -154,6 +202,8 @@ RECEIVERS: dict[str, tuple[Receiver, bool]] = {
     "trunkline.serve on uvloop": (trunkline_serve, True),
     "trunkline.net.serve_picows": (trunkline_picows, False),
     "trunkline.net.serve_picows on uvloop": (trunkline_picows, True),
+    "aiohttp alone on uvloop": (aiohttp_alone, True),
+    "picows alone on uvloop": (picows_alone, True),
     USUAL: (fastapi_usual, False),
     f"{USUAL} on uvloop": (fastapi_usual, True),
 }
@@ -164,7 +214,7 @@ def installed() -> list[str]:
 
     def is_there(receiver: Receiver, on_uvloop: bool) -> bool:
         needs = ["fastapi", "uvicorn", "audioop", "soxr"] if receiver is fastapi_usual else []
-        needs += ["picows"] if receiver is trunkline_picows else []
+        needs += ["picows"] if receiver in (trunkline_picows, picows_alone) else []
         return all(map(optional, [*needs, *(["uvloop"] if on_uvloop else [])]))
 
     return [name for name, entry in RECEIVERS.items() if is_there(*entry)]
