@@ -30,11 +30,11 @@ class Lateness:
         """How many were counted."""
         return sum(self._bins)
 
-    def add(self, late_ms: float) -> None:
-        """Count one."""
+    def add(self, late_ms: float, times: int = 1) -> None:
+        """Count one, or more that were equally late."""
         self.max_ms = max(self.max_ms, late_ms)
         octaves = math.log2(max(late_ms, self._FIRST_MS) / self._FIRST_MS)
-        self._bins[min(math.ceil(octaves * self._PER_OCTAVE), self._N_BINS - 1)] += 1
+        self._bins[min(math.ceil(octaves * self._PER_OCTAVE), self._N_BINS - 1)] += times
 
     def update(self, other: "Lateness") -> None:
         """Count all that `other` has counted."""

@@ -10,6 +10,7 @@ from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import CodecSpec
 from trunkline.net import Call, Load, LoadReport, load_call, serve
 from trunkline.net.load import Pacer
+from trunkline.net.load_call import Tally
 from trunkline.stream import Frame, Mark, Start, Stop
 from trunkline.testing.virtual_time import run_in_virtual_time
 
@@ -151,15 +152,6 @@ def test_who_answers_late_is_waited_for_and_who_does_not_is_told(monkeypatch: py
     assert not report.is_clean
 
 
-def test_what_the_endpoint_does_not_take_in_time_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_call, "BACKLOG_BYTES_MAX", -1)  # as if the socket had no room
-    seen = Counting()
-    report = loaded(seen, calls=2, seconds=0.2)
-    assert (report.sent, report.lost, report.completed, report.marks) == (0, 20, 2, 0)
-    assert seen.count("packets") == 0
-    assert not report.is_clean
-
-
 def test_stop_ends_calls_in_good_order_and_begins_no_more() -> None:
     seen = Counting()
 
@@ -179,17 +171,46 @@ def test_stop_ends_calls_in_good_order_and_begins_no_more() -> None:
     run_in_virtual_time(main())
 
 
-class Noting:
-    """In the place of a LoadCall: notes when it was called, and for what."""
+def test_quantiles_count_from_where_they_were_restarted() -> None:
+    async def handler(call: Call) -> None:
+        async for event in call:
+            if isinstance(event, Mark):
+                delay_s = 0.1 if event.name == "25" else 0.0
+                asyncio.get_running_loop().call_later(delay_s, call.mark, event.name)
 
-    def __init__(self, stall_s: float = 0.0) -> None:
-        self.times: list[tuple[float, float]] = []
+    async def main() -> tuple[LoadReport, LoadReport]:
+        async with serve(handler) as server:
+            load = Load(server.url, calls=1, seconds=2)
+            running = asyncio.create_task(load.run())
+            await asyncio.sleep(1.0)
+            before = load.report()
+            load.restart_quantiles()
+            assert load.report().answer_ms is None
+            return before, await running
+
+    before, report = run_in_virtual_time(main())
+    assert before.answer_ms is not None
+    assert before.answer_ms.max == pytest.approx(100)
+    assert report.answer_ms is not None
+    assert report.answer_ms.max < 10
+    assert (report.sent, report.echoed) == (100, 2)
+
+
+class Noting:
+    """In the place of a LoadCall: notes when a packet was taken of it."""
+
+    fd = -1
+
+    def __init__(self, tally: Tally, stall_s: float = 0.0) -> None:
+        self.times: list[float] = []
         self.stall_s = stall_s
         self.is_given_up = False
+        self._tally = tally
 
-    async def send_next(self, due_s: float) -> None:
+    def take_next(self) -> None:
         loop: Any = asyncio.get_running_loop()
-        self.times.append((due_s, loop.time()))
+        self.times.append(loop.time())
+        self._tally.due += 1
         if len(self.times) == 3:
             loop._clock.now_s += self.stall_s  # as if the process had not run for so long
         if self.stall_s < 0:
@@ -199,9 +220,9 @@ class Noting:
         self.is_given_up = True
 
 
-def paced(calls: Iterable[Noting], seconds: float) -> None:
+def paced(calls: Iterable[Noting], tally: Tally, seconds: float) -> None:
     async def main() -> None:
-        pacer: Any = Pacer(20)
+        pacer: Any = Pacer(20, tally)
         for call in calls:
             pacer.add(call)
         pacing = asyncio.create_task(pacer.run())
@@ -212,21 +233,28 @@ def paced(calls: Iterable[Noting], seconds: float) -> None:
 
 
 def test_deadlines_are_absolute_and_spread() -> None:
-    calls = [Noting() for _ in range(40)]
+    tally = Tally()
+    calls = [Noting(tally) for _ in range(40)]
     calls[7].stall_s = 0.07
-    paced(calls, 1.0)
+    paced(calls, tally, 1.0)
+    n_late = 0
     for call in calls:
-        due = [due_s for due_s, _ in call.times]
-        assert 49 <= len(due) <= 50
-        assert due == pytest.approx([due[0] + 0.02 * k for k in range(len(due))])
-        assert all(now_s >= due_s - 1e-9 for due_s, now_s in call.times)
-        assert sum(now_s > due_s + 0.001 for due_s, now_s in call.times) <= 5  # it makes up for the stall
-    assert sorted(round(1000 * call.times[0][0]) % 20 for call in calls) == sorted([*range(20)] * 2)
+        assert 49 <= len(call.times) <= 50
+        due = [call.times[0] + 0.02 * k for k in range(len(call.times))]
+        late_s = [at_s - due_s for at_s, due_s in zip(call.times, due, strict=True)]
+        assert all(-1e-9 < late <= 0.0701 for late in late_s)
+        n_late += sum(late > 0.001 for late in late_s)
+    assert 40 < n_late <= 5 * 40  # they make up for the stall
+    assert sorted(round(1000 * call.times[0]) % 20 for call in calls) == sorted([*range(20)] * 2)
+    assert tally.late.n == tally.due == sum(len(call.times) for call in calls)
+    assert tally.late.max_ms == pytest.approx(70)
+    assert tally.late.quantile_ms(0.9) < 0.1
 
 
 def test_a_call_that_has_gone_costs_the_others_nothing() -> None:
-    gone, good = Noting(stall_s=-1.0), Noting()
-    paced([gone, good], 0.2)
+    tally = Tally()
+    gone, good = Noting(tally, stall_s=-1.0), Noting(tally)
+    paced([gone, good], tally, 0.2)
     assert gone.is_given_up
     assert not good.is_given_up
     assert len(good.times) >= 9
