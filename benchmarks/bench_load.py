@@ -1,36 +1,69 @@
 """How many calls one core receives in time: `python benchmarks/bench_load.py [SECONDS]`.
 
 A receiver holds a number of calls when every packet came, none was lost, and 99 of 100 frames at 16 kHz are
-less than 20 ms late, of a window of SECONDS (6). The number is doubled until it is held no more, and then
-bisected; what fails is tried twice, because one hiccup of the machine is none of the receiver. The receiver
-has one core, and what makes the calls (`trunkline.net.Load`, PCMU over ws://) another: two cores that do
-nothing else, or the numbers mean little. Where what makes the calls is late itself, the receiver may hold
-more.
+less than 20 ms late, of a window of SECONDS (4). The search begins where that of the receiver before ended,
+goes in steps of a half until it has a number that is held and one that is not, and then between the two. What
+fails is tried again where the receiver's core was not full, because one hiccup of the machine is none of the
+receiver's. The receiver has one core, and what makes the calls (`trunkline.net.Load`, PCMU over ws://)
+another: two cores that do nothing else, or the numbers mean little.
+
+Last comes how many calls are made in time at all, to a sink that throws them away. Where what makes the calls
+was itself late when a receiver failed, that receiver may hold more.
 """
 
 import asyncio
 import multiprocessing
 import os
+import resource
 import sys
+import time
+from contextlib import closing
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import NamedTuple
 
-from load_receivers import USUAL, Held, installed, run
+from load_receivers import SINK, USUAL, Held, installed, run
 from peers import print_head, print_row
 
 from trunkline.net import Load, LoadReport
 
 LATE_MS = 20.0
-FIRST = 50
+MADE_LATE_MS = 5.0
+FULL = 0.97  # of a core
+FIRST = 400
+GALLOP = 1.5
 STEP = 1.1  # how near what is held and what is not have to be
-CALLS_MAX = 3200
-CONNECTS_PER_S = 200.0
+CALLS_MIN, CALLS_MAX = 25, 4000
+CONNECTS_PER_S = 400.0
 WARM_UP_S = 1.5
 
 
-async def make_calls(n_calls: int, seconds: float, port: int, pipe: Connection) -> LoadReport:
+class Trial(NamedTuple):
+    """What came of a number of calls; `made_us` of processor time was taken to make a packet."""
+
+    name: str
+    report: LoadReport
+    held: Held
+    made_cpu: float
+    made_us: float
+
+    @property
+    def is_made_late(self) -> bool:
+        return self.report.late_ms.p99 >= MADE_LATE_MS
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the receiver held the calls; of the sink, whether they were made."""
+        if self.name == SINK:
+            return self.report.is_clean and not self.is_made_late
+        whole = self.report.is_clean and self.held.n_lost == 0 and self.held.n_packets == self.report.sent
+        return whole and self.held.late_ms_p99 < LATE_MS
+
+
+async def make_calls(n_calls: int, seconds: float, pipe: Connection) -> tuple[LoadReport, float, float]:
     ramp_s = n_calls / CONNECTS_PER_S
     load = Load(
-        f"ws://127.0.0.1:{port}/",
+        f"ws://127.0.0.1:{pipe.recv()}/",
         calls=n_calls,
         seconds=ramp_s + WARM_UP_S + seconds + 0.5,
         connects_per_s=CONNECTS_PER_S,
@@ -38,74 +71,99 @@ async def make_calls(n_calls: int, seconds: float, port: int, pipe: Connection) 
     making = asyncio.create_task(load.run())
     await asyncio.sleep(ramp_s + WARM_UP_S)
     pipe.send("open")
+    load.restart_quantiles()
+    cpu_s, began_s, n_sent = time.process_time(), time.perf_counter(), load.report().sent
     await asyncio.sleep(seconds)
     pipe.send("close")
-    return await making
+    cpu_s, n_sent = time.process_time() - cpu_s, load.report().sent - n_sent
+    made_cpu = cpu_s / (time.perf_counter() - began_s)
+    return await making, made_cpu, 1e6 * cpu_s / max(1, n_sent)
 
 
-def trial(name: str, n_calls: int, seconds: float, core: int) -> tuple[bool, Held, LoadReport]:
-    """Put a receiver under so many calls; say whether it held them."""
+def trial(name: str, n_calls: int, seconds: float, core: int) -> Trial:
+    """Put a receiver under so many calls."""
     ours, theirs = multiprocessing.Pipe()
-    receiver = multiprocessing.get_context("spawn").Process(
-        target=run, args=(name, core, theirs), daemon=True
-    )
+    receiver = SpawnProcess(target=run, args=(name, core, theirs), daemon=True)
     receiver.start()
-    try:
-        report = asyncio.run(make_calls(n_calls, seconds, ours.recv(), ours))
-        ours.send("tell")
-        held = ours.recv()
-    finally:
-        receiver.kill()
-        receiver.join()
-    whole = report.is_clean and held.n_lost == 0 and held.n_packets == report.sent
-    return whole and held.late_ms_p99 < LATE_MS, held, report
+    theirs.close()
+    with closing(ours):
+        try:
+            report, made_cpu, made_us = asyncio.run(make_calls(n_calls, seconds, ours))
+            ours.send("tell")
+            return Trial(name, report, ours.recv(), made_cpu, made_us)
+        finally:
+            receiver.kill()
+            receiver.join()
 
 
-def holds(name: str, n_calls: int, seconds: float, core: int) -> bool:
+def holds(name: str, n_calls: int, seconds: float, core: int) -> tuple[bool, bool]:
+    """Say whether a receiver holds so many calls, and whether it may be what makes them that does not."""
     for _ in range(2):
-        good, held, report = trial(name, n_calls, seconds, core)
+        tried = trial(name, n_calls, seconds, core)
+        held, report = tried.held, tried.report
         print_row(
             name,
             n_calls,
-            "held" if good else "not",
-            f"{held.late_ms_p99:.1f}",
-            report.sent - held.n_packets + held.n_lost + report.lost,
+            "held" if tried.is_good else "not",
+            "" if name == SINK else f"{held.late_ms_p99:.1f}",
+            report.lost if name == SINK else report.sent - held.n_packets + held.n_lost + report.lost,
             f"{held.cpu:.0%}",
             f"{report.late_ms.p99:.1f}",
+            f"{tried.made_cpu:.0%}",
+            f"{tried.made_us:.1f}",
         )
         sys.stdout.flush()
+        if tried.is_good or held.cpu > FULL:
+            break
+    return tried.is_good, tried.is_made_late
+
+
+def most(name: str, first: int, seconds: float, core: int) -> tuple[int, bool]:
+    """Find how many calls a receiver holds, and whether they may be more."""
+    held, failed, n_calls, is_bound = 0, CALLS_MAX + 1, first, True
+    while failed > held * STEP and CALLS_MIN <= n_calls <= CALLS_MAX:
+        good, made_late = holds(name, n_calls, seconds, core)
         if good:
-            return True
-    return False
-
-
-def most(name: str, seconds: float, core: int) -> int:
-    """Find how many calls a receiver holds."""
-    held, failed = 0, FIRST
-    while failed <= CALLS_MAX and holds(name, failed, seconds, core):
-        held, failed = failed, failed * 2
-    while held and failed > held * STEP:
-        middle = (held + failed) // 2
-        if holds(name, middle, seconds, core):
-            held = middle
+            held = n_calls
         else:
-            failed = middle
-    return held
+            failed, is_bound = n_calls, made_late
+        if not held:
+            n_calls = round(n_calls / GALLOP)
+        elif failed > CALLS_MAX:
+            n_calls = min(round(n_calls * GALLOP), CALLS_MAX) if held < CALLS_MAX else CALLS_MAX + 1
+        else:
+            n_calls = round((held * failed) ** 0.5)
+    return held, is_bound
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6.0
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 4.0
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("error: one core cannot make calls and receive them: takes two")
     os.sched_setaffinity(0, {cores[0]})
-    print_head("calls", "", "late by, p99, ms", "lost", "of its core", "made late by, p99, ms")
-    found = {name: most(name, seconds, cores[1]) for name in installed()}
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the receivers inherit it
+    print_head(
+        "calls",
+        "",
+        "late by, p99, ms",
+        "lost",
+        "of its core",
+        "made late by, p99, ms",
+        "of that core",
+        "us each",
+    )
+    found, first = {}, FIRST
+    for name in installed():
+        found[name] = most(name, first, seconds, cores[1])
+        first = max(found[name][0], CALLS_MIN)
     print()
-    usual = found.get(USUAL)
-    print_head("calls held on one core", "times as many")
-    for name, n_calls in found.items():
-        print_row(name, n_calls, f"{n_calls / usual:.1f}" if usual else "")
+    usual, _ = found.get(USUAL, (0, False))
+    print_head("calls on one core", "times as many")
+    for name, (n_calls, is_bound) in found.items():
+        times = f"{n_calls / usual:.1f}" if usual and name != SINK else ""
+        print_row(name, f"{n_calls}{' or more' if is_bound and name != SINK else ''}", times)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ second, by the carrier's timestamps. What measures is the same code for all of t
 
 import asyncio
 import functools
+import math
 import os
 import sys
 import threading
@@ -15,11 +16,15 @@ from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+import load_sink
 import numpy as np
 from peers import optional
 
 RATE = 16_000
 FIRST_FRAMES = 50
+PACKET_MS = 20.0
+N_FIRST = 2  # connected, start
+MEDIA_BYTES_MIN = 200  # marks and stop are shorter
 
 
 class Held(NamedTuple):
@@ -54,10 +59,10 @@ class Window:
             else:
                 cpu = (cpu_s - self._cpu_s) / (began - self._began)
         offsets = [np.array(call.offsets) - call.least_ms for call in self.calls if call.offsets]
-        late = np.concatenate(offsets) if offsets else np.array([np.inf])
+        late = np.concatenate(offsets) if offsets else np.array([])
         n_packets = sum(call.n_packets for call in self.calls)
         n_lost = sum(call.n_lost for call in self.calls)
-        p99 = float(np.quantile(late, 0.99))
+        p99 = float(np.quantile(late, 0.99)) if late.size else math.inf
         self._pipe.send(Held(n_packets, n_lost, len(late), p99, cpu))
 
 
@@ -80,6 +85,11 @@ class CallSeen:
             self.least_ms = min(self.least_ms, offset_ms)
         if self._window.is_open:
             self.offsets.append(offset_ms)
+
+    def next_packet(self) -> None:
+        """Take the time of a packet that was not looked into."""
+        self.frame(PACKET_MS * self.n_packets)
+        self.n_packets += 1
 
 
 async def trunkline_serve(window: Window, on_port: Callable[[int], None], *, name: str = "serve") -> None:
@@ -113,18 +123,17 @@ async def picows_alone(window: Window, on_port: Callable[[int], None]) -> None:
     class Connection(picows.WSListener):
         def __init__(self) -> None:
             self._seen = CallSeen(window)
-            self._n_before = 2  # connected, start
+            self._n_messages = 0
 
         def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-            if frame.msg_type is picows.WSMsgType.CLOSE:
-                self._seen.n_packets -= 1  # stop
+            self._n_messages += 1
+            if self._n_messages <= N_FIRST:
+                return
+            if frame.payload_size >= MEDIA_BYTES_MIN:
+                self._seen.next_packet()
+            elif b'"stop"' in frame.get_payload_as_bytes():
                 transport.send_close()
                 transport.disconnect()
-            elif self._n_before:
-                self._n_before -= 1
-            else:
-                self._seen.frame(20.0 * self._seen.n_packets)
-                self._seen.n_packets += 1
 
     server = await picows.ws_create_server(lambda request: Connection(), "127.0.0.1", 0)
     on_port(server.sockets[0].getsockname()[1])
@@ -139,12 +148,13 @@ async def aiohttp_alone(window: Window, on_port: Callable[[int], None]) -> None:
         response = web.WebSocketResponse(compress=False)
         await response.prepare(request)
         seen = CallSeen(window)
-        await response.receive()  # connected
-        await response.receive()  # start
-        while (await response.receive()).type is WSMsgType.TEXT:
-            seen.frame(20.0 * seen.n_packets)
-            seen.n_packets += 1
-        seen.n_packets -= 1  # stop
+        for _ in range(N_FIRST):
+            await response.receive()
+        while (message := await response.receive()).type is WSMsgType.TEXT:
+            if len(message.data) >= MEDIA_BYTES_MIN:
+                seen.next_packet()
+            elif '"stop"' in message.data:
+                break
         return response
 
     runner = web.ServerRunner(web.Server(stream))
@@ -189,23 +199,30 @@ async def fastapi_usual(window: Window, on_port: Callable[[int], None]) -> None:
     stream.__annotations__["websocket"] = fastapi.WebSocket
     listening = socket.create_server(("127.0.0.1", 0))
     on_port(listening.getsockname()[1])
-    config = uvicorn.Config(app, log_level="warning", ws_per_message_deflate=False)
+    config = uvicorn.Config(app, log_level="critical", ws_per_message_deflate=False)
     await uvicorn.Server(config).serve(sockets=[listening])
+
+
+async def sink(_: Window, on_port: Callable[[int], None]) -> None:
+    """Nothing: to see how many calls there can be."""
+    load_sink.sink(on_port)
 
 
 Receiver = Callable[[Window, Callable[[int], None]], Coroutine[Any, Any, None]]
 
+SINK = "what makes the calls, to a sink"
 USUAL = "FastAPI, uvicorn, json, base64, audioop, soxr"
 #: Each by its name: what receives, and whether it runs on uvloop, which `uvicorn[standard]` brings.
 RECEIVERS: dict[str, tuple[Receiver, bool]] = {
+    USUAL: (fastapi_usual, False),
+    f"{USUAL} on uvloop": (fastapi_usual, True),
     "trunkline.serve": (trunkline_serve, False),
     "trunkline.serve on uvloop": (trunkline_serve, True),
     "trunkline.net.serve_picows": (trunkline_picows, False),
     "trunkline.net.serve_picows on uvloop": (trunkline_picows, True),
     "aiohttp alone on uvloop": (aiohttp_alone, True),
     "picows alone on uvloop": (picows_alone, True),
-    USUAL: (fastapi_usual, False),
-    f"{USUAL} on uvloop": (fastapi_usual, True),
+    SINK: (sink, False),
 }
 
 
