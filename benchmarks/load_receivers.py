@@ -132,7 +132,7 @@ async def picows_alone(window: Window, on_port: Callable[[int], None]) -> None:
             if frame.payload_size >= MEDIA_BYTES_MIN:
                 self._seen.next_packet()
             elif b'"stop"' in frame.get_payload_as_bytes():
-                transport.send_close()
+                transport.send_close(picows.WSCloseCode.OK)
                 transport.disconnect()
 
     server = await picows.ws_create_server(lambda request: Connection(), "127.0.0.1", 0)
