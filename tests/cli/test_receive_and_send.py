@@ -9,6 +9,7 @@ import sys
 import wave
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import soundfile
 from aiohttp import web
 
 from tests.cli.commands import (
+    GUARD_S,
     TRUNKLINE,
     assert_others_read,
     read_rest,
@@ -23,6 +25,9 @@ from tests.cli.commands import (
     trunkline,
     trunkline_here,
 )
+from tests.net.endpoints import call_messages, close_of
+from tests.net.endpoints import send as say
+from tests.ports import reserved_port
 from tests.reference import resample as reference
 from trunkline import g711, opus, wav
 from trunkline.net.tls import self_signed
@@ -218,7 +223,7 @@ def test_a_signal_finishes_the_recordings(tmp_path: Path, speech: Path, number: 
         code, output, errors = read_rest(process)
         assert (code, errors) == (0, "")
         assert "cut short: closed on this side before stop" in output
-        assert sending.wait(timeout=30) == 1
+        assert sending.wait(GUARD_S) == 1
         assert sending.stderr is not None
         assert "close code 1001: server is shutting down" in sending.stderr.read()
         sending.stderr.close()
@@ -254,12 +259,13 @@ def test_a_pipe_that_nobody_reads_costs_no_audio(tmp_path: Path, speech: Path) -
 
 
 def test_a_full_log_costs_no_audio(tmp_path: Path, speech: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [*TRUNKLINE, "receive", "--listen", address, "--out", str(tmp_path / "out"), "--calls", "1"]
+    command = [*TRUNKLINE, "receive", "--out", str(tmp_path / "out"), "--calls", "1", "--listen"]
     with (
+        reserved_port() as port,
         open("/dev/full", "w") as full,
-        subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            [*command, address := f"127.0.0.1:{port}"], stdout=full, stderr=subprocess.PIPE, text=True
+        ) as process,
     ):
         assert process.stderr is not None
         assert process.stderr.readline().endswith("No space left on device\n")  # so it listens
@@ -280,14 +286,21 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, speech: Path, nu
 
 
 def test_calls_beyond_the_last_are_refused_and_the_last_is_kept(tmp_path: Path, speech: Path) -> None:
+    connected, start, *rest = call_messages("call-1", PCM)
+
+    async def call_in(process: "subprocess.Popen[str]", url: str) -> "subprocess.CompletedProcess[str]":
+        """Hold a call until another one has been refused."""
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as call:
+            await say(call, [connected, start])
+            assert process.stdout is not None
+            assert (await asyncio.to_thread(process.stdout.readline)).startswith("started ")
+            refused = await asyncio.to_thread(trunkline, "send", speech, "--url", url, "--speed", 0)
+            await say(call, rest)
+            assert await close_of(call) == (1000, "")
+            return refused
+
     with receiving(tmp_path / "out", "--calls", 1) as (process, url):
-        sending = subprocess.Popen([*TRUNKLINE, "send", speech, "--url", url], stdout=subprocess.DEVNULL)
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("started ")
-        sending.send_signal(signal.SIGSTOP)  # the call goes on until another one has been refused
-        refused = trunkline("send", speech, "--url", url, "--speed", 0)
-        sending.send_signal(signal.SIGCONT)
-        assert sending.wait(timeout=30) == 0
+        refused = asyncio.run(call_in(process, url))
         code, output, _ = read_rest(process)
     assert (refused.returncode, code) == (1, 0)
     assert refused.stderr == ("error: the server refused the stream with HTTP 503: it takes no more calls\n")

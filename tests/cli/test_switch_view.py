@@ -1,13 +1,13 @@
 """The view of a switch: what its peers wrote cannot move the cursor, and what failed is told and counted."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from tests.net.endpoints import Seen
+from tests.ports import reserved_port
 from tests.switch.parties import answered, switch
 from trunkline.cli.switch_view import SwitchView
 from trunkline.errors import StreamStartError
@@ -31,13 +31,6 @@ def shown_of(
 
     run_in_virtual_time(main())
     return capsys.readouterr().out
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def test_what_peers_write_moves_no_cursor(
@@ -66,14 +59,13 @@ def test_what_peers_write_moves_no_cursor(
 def test_a_stream_that_is_not_started_is_told_with_host_and_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    port = free_port()
-
     async def script(view: SwitchView, call: Call) -> None:
         with pytest.raises(StreamStartError):
             await call.stream(f"ws://127.0.0.1:{port}/path?key=canary", name="rec")
         assert view.n_failed == 1
 
-    shown = shown_of(script, capsys)
+    with reserved_port() as port:
+        shown = shown_of(script, capsys)
     assert (
         f"stream rec to ws://127.0.0.1:{port} not started: connection_refused: cannot connect to "
         f"127.0.0.1:{port}: Connection refused\n"

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import wave
@@ -13,10 +12,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.ports import reserved_port
 from trunkline import g711, wav
 from trunkline.stream import StreamReceiver, StreamSender
 from trunkline.testing import speech_like
 
+GUARD_S = 100  # bounds a hang
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SOCKETS = {"aiohttp": "media", "fastapi": "media", "websockets": "", "picows": ""}  # and their paths
 
@@ -48,12 +49,14 @@ def test_receive_calls_and_send_file(tmp_path: Path) -> None:
             found = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
             assert found
             send = [sys.executable, str(EXAMPLES / "send_file.py"), "speech.wav", found[1]]
-            sent = subprocess.run(send, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=30)
+            sent = subprocess.run(
+                send, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=GUARD_S
+            )
             assert sent.stdout == "28 messages, closed with 1000 \n"
             name, seconds = process.stdout.readline().split(": ")
             assert seconds == "0.50 s\n"
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=30) == ("", "")
+            assert process.communicate(timeout=GUARD_S) == ("", "")
         finally:
             process.kill()
     with wave.open(str(tmp_path / name)) as file:
@@ -87,7 +90,7 @@ def test_echo() -> None:
             assert asyncio.run(say_and_listen(found[1])) == g711.ulaw_decode(g711.ulaw_encode(pcm))
             assert re.fullmatch(r"interrupted, 0\.\d\d s were heard\n", process.stdout.readline())
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=30) == ("", "")
+            assert process.communicate(timeout=GUARD_S) == ("", "")
         finally:
             process.kill()
 
@@ -105,9 +108,13 @@ def test_a_socket_of_ones_own(library: str) -> None:
     messages = sender.start() + sender.media(speech_like(0.1)) + sender.dtmf("5")
     example = (EXAMPLES / f"{library}_socket.py").read_text()
     assert example.count("8765") == 1
-    port = free_port()
-    command = [sys.executable, "-c", example.replace("8765", str(port))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with (
+        reserved_port() as port,
+        subprocess.Popen(
+            [sys.executable, "-c", example.replace("8765", str(port))], stdout=pipe, stderr=pipe, text=True
+        ) as process,
+    ):
         try:
             asyncio.run(say(f"ws://127.0.0.1:{port}/{SOCKETS[library]}", messages))
             assert process.stdout is not None
@@ -116,7 +123,7 @@ def test_a_socket_of_ones_own(library: str) -> None:
             assert frames == ["20 ms of audio\n"] * 5
             assert "digit='5'" in key
             process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=30)
+            out, errors = process.communicate(timeout=GUARD_S)
             assert set(out.splitlines()) <= {"20 ms of audio"}  # what the resampler held
             assert "Traceback" not in errors
         finally:
@@ -135,15 +142,9 @@ def test_pipecat_serializer() -> None:
     assert clear == {"event": "clear", "streamSid": "MZ1"}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 async def say(url: str, messages: list[bytes]) -> None:
     """Send messages, once somebody listens."""
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(GUARD_S), aiohttp.ClientSession() as session:
         while True:
             try:
                 async with session.ws_connect(url) as connection:

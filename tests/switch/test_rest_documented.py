@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests.net.endpoints import Seen, run
+from tests.ports import reserved_port
 from tests.switch.rest_doors import PROJECT, TOKEN, basic, doors
 from trunkline.net import serve
 
@@ -31,7 +31,7 @@ async def curl(command: str, variables: dict[str, str]) -> dict[str, object]:
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
-        command.replace("curl ", "curl -sS --fail-with-body --max-time 10 ", 1),
+        command.replace("curl ", "curl -sS --fail-with-body --max-time 60 ", 1),
         env={**os.environ, **variables},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -66,7 +66,7 @@ def test_the_curl_lines() -> None:
             ]
             assert call.end_reason == "hangup"
             dialled = d.switch.calls[str(answers[-1]["sid"])]
-            await asyncio.wait_for(dialled.wait_for_ended(), 5)
+            await dialled.wait_for_ended()
             assert [stream.state for stream in dialled.streams.values()] == ["finished"]
 
     run(test())
@@ -75,14 +75,11 @@ def test_the_curl_lines() -> None:
 @with_curl
 def test_the_program_and_the_first_line(capsys: pytest.CaptureFixture[str]) -> None:
     [program] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    names: dict[str, Any] = {}
     seen = Seen()
-    exec(program.replace("8080", str(port)).replace("asyncio.run(main())", ""), names)  # noqa: S102
 
-    async def test() -> None:
+    async def test(port: int) -> None:
+        names: dict[str, Any] = {}
+        exec(program.replace("8080", str(port)).replace("asyncio.run(main())", ""), names)  # noqa: S102
         running = asyncio.ensure_future(names["main"]())
         while not (call_id := capsys.readouterr().out.strip()):
             assert not running.done()
@@ -101,4 +98,5 @@ def test_the_program_and_the_first_line(capsys: pytest.CaptureFixture[str]) -> N
             assert (await answer.json())["status"] == "completed"
         await running
 
-    run(test())
+    with reserved_port() as port:
+        run(test(port))
