@@ -112,7 +112,7 @@ def test_info_as_json_goes_on_after_a_bad_file(files: Path, capsys: Captured) ->
 def test_info_reads_standard_input(files: Path) -> None:
     command = [*TRUNKLINE, "info", "-"]
     shown = subprocess.run(
-        command, input=Path("call.wav").read_bytes(), capture_output=True, env=ENV, timeout=30
+        command, input=Path("call.wav").read_bytes(), capture_output=True, env=ENV, timeout=GUARD_S
     )
     assert shown.returncode == 0
     assert shown.stdout.startswith(b"standard input: wav, ulaw, 8,000 Hz, mono, 2.00 s\n")

@@ -154,8 +154,8 @@ def test_ctrl_c_hangs_up_and_tells_the_client(tmp_path: Path, monkeypatch: pytes
             action = await call.stream(endpoint.url + "?secret=canary", codec="L16@16000h", name="mine")
             await seen.until(call.call_id, 5)
             process.send_signal(signal.SIGINT)
-            assert (await action.wait(timeout=5)).state == "finished"
-            assert (await call.wait_for_ended(timeout=5)).end_reason == "hangup"
+            assert (await action.wait()).state == "finished"
+            assert (await call.wait_for_ended()).end_reason == "hangup"
             start = seen.events[call.call_id][0]
             assert isinstance(start, Start)
             assert str(start.media_format.codec) == "L16"
@@ -309,7 +309,7 @@ def test_once_fails_with_a_stream(tmp_path: Path, starts: bool, monkeypatch: pyt
             call = await calls.get()
             await call.answer()
             if starts:
-                await (await call.stream(endpoint.url)).wait(timeout=5)
+                await (await call.stream(endpoint.url)).wait()
             else:
                 with pytest.raises(RelayError, match="invalid_url"):
                     await call.stream("wss://10.0.0.1/")

@@ -10,7 +10,7 @@ import aiohttp
 from trunkline.net import Call, Server
 from trunkline.stream import Event, Frame, StreamReceiver, StreamSender
 
-GUARD_S = 20  # no test waits for it; a hang becomes a failure
+GUARD_S = 100  # no test waits for it; a hang becomes a failure
 T = TypeVar("T")
 
 

@@ -1,6 +1,5 @@
 """A switch behind its REST doors on loopback, an endpoint for its streams, and a client that sees leaks."""
 
-import asyncio
 import json
 import logging
 from base64 import b64encode
@@ -179,5 +178,5 @@ async def serving(app: web.Application, ssl: SSLContext | None = None) -> AsyncI
 
 async def start_of(seen: Seen, call: Call) -> Any:
     """Wait for the start message of the call's stream at the endpoint."""
-    await asyncio.wait_for(seen.until(call.id, 1), 5)
+    await seen.until(call.id, 1)
     return seen.events[call.id][0]

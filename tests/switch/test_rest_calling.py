@@ -1,6 +1,5 @@
 """The calling door: every command, as JSON and as a form."""
 
-import asyncio
 import random
 from typing import Any
 
@@ -60,12 +59,12 @@ def test_a_stream_from_start_to_stop(suffix: str, kind: str, stop_by_id: bool) -
             assert stream.callback_form == "json"
             assert (stream.request.name, str(stream.request.codec)) == ("n", "L16@16000h@20i")
             assert stream.request.status_url_method == "GET"
-            await asyncio.wait_for(d.seen.until(call.id, 1), 5)
+            await d.seen.until(call.id, 1)
             params = {"control_id": "stream/1"} if stop_by_id else {}
             stopped = await tell(command("calling.stream.stop", call.id, **params))
             assert stopped["control_id"] == "stream/1"
             assert stream.state == "finished"
-            ended = await asyncio.wait_for(d.seen.ended.get(), 5)
+            ended = await d.seen.ended.get()
             assert ended.start.tracks == ("inbound",)  # this door's default
             assert ended.start.custom_parameters == {"k": "v", "ü/&=x": "a=b&c"}
 

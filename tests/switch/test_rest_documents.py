@@ -56,9 +56,9 @@ def document(url: str, **stream: Any) -> str:
 async def streamed(d: Doors) -> tuple[Call, Any]:
     """Wait until the endpoint has the start of the only call's only stream; hang up and wait for its end."""
     call = the_call(d)
-    await asyncio.wait_for(d.seen.until(call.id, 1), 5)
+    await d.seen.until(call.id, 1)
     await call.hangup()
-    return call, (await asyncio.wait_for(d.seen.ended.get(), 5)).start
+    return call, (await d.seen.ended.get()).start
 
 
 @pytest.mark.parametrize("dial", DIALS)
@@ -84,7 +84,7 @@ def test_a_document_that_is_an_object() -> None:
             for dial in (dial_calling, dial_compat_json):
                 await dial(d, swml={"sections": {"main": [{"hangup": {"reason": "busy"}}]}})
             for call in list(d.switch.calls.values()):
-                await asyncio.wait_for(call.wait_for_ended(), 5)
+                await call.wait_for_ended()
                 assert call.end_reason == "busy"
                 assert call.answered_s is not None  # also without the verb
 
@@ -141,7 +141,7 @@ def test_a_document_that_is_fetched_over_tls(trusted: bool) -> None:
         async with doors(ssl=client_tls if trusted else None) as d, serving(app, server_tls) as host:
             answer = await dial_compat(d, url=f"https://{host}/")
             call = d.switch.calls[answer["sid"]]
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             assert call.end_reason == ("decline" if trusted else "error")
 
     run(test())
@@ -188,7 +188,7 @@ def test_a_document_that_fails_ends_its_call_only(
             other = d.call()
             answer = await dial_compat(d, url=f"http://{host}/swml?key=very-secret")
             call = d.switch.calls[answer["sid"]]
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             one = await d.ask("GET", f"{ACCOUNT}/Calls/{call.id}", 200)
             assert one["status"] in ("failed", "completed")
             assert other.state == "ringing"
@@ -203,7 +203,7 @@ def test_a_document_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -
         async with doors() as d:
             answer = await dial_compat(d, url="http://127.0.0.1:9/?key=very-secret")
             call = d.switch.calls[answer["sid"]]
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             assert (await d.ask("GET", f"{ACCOUNT}/Calls/{call.id}", 200))["status"] == "failed"
         assert "a document of '127.0.0.1' cannot be fetched: Connection refused" in caplog.text
         assert "very-secret" not in caplog.text
@@ -227,7 +227,7 @@ def test_a_document_without_end(caplog: pytest.LogCaptureFixture) -> None:
         app.router.add_post("/", endless)
         async with doors() as d, serving(app) as host:
             answer = await dial_compat(d, url=f"http://{host}/")
-            await asyncio.wait_for(d.switch.calls[answer["sid"]].wait_for_ended(), 5)
+            await d.switch.calls[answer["sid"]].wait_for_ended()
         assert "a document takes 65536 bytes" in caplog.text
         assert sent < 50_000_000  # what the sockets' buffers hold
 
@@ -251,7 +251,7 @@ def test_verbs_that_fail_are_logged_once(caplog: pytest.LogCaptureFixture) -> No
         async with doors() as d:
             main = ["answer", *[{"stream": {"url": "${nothing}"}}] * 3]
             await dial_calling(d, swml={"sections": {"main": main}})
-            await asyncio.wait_for(the_call(d).wait_for_ended(), 5)
+            await the_call(d).wait_for_ended()
             assert the_call(d).end_reason == "hangup"
         assert caplog.text.count("main[1] failed: url: is empty: takes a wss:// URL") == 1
         assert caplog.text.count("failed") == 1
@@ -269,7 +269,7 @@ def test_a_document_server_that_speaks_no_http(caplog: pytest.LogCaptureFixture)
         async with doors() as d, await asyncio.start_server(babble, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             answer = await dial_compat(d, url=f"http://127.0.0.1:{port}/?key=very-secret")
-            await asyncio.wait_for(d.switch.calls[answer["sid"]].wait_for_ended(), 5)
+            await d.switch.calls[answer["sid"]].wait_for_ended()
         assert "cannot be fetched: the server does not speak HTTP" in caplog.text
         assert "very-secret" not in caplog.text
 
@@ -282,7 +282,7 @@ def test_play_of_silence_takes_its_time() -> None:
             main = [{"play": {"url": "silence:0.2"}}, {"hangup": {"reason": "decline"}}]
             await dial_calling(d, swml={"sections": {"main": main}})
             call = the_call(d)
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             assert call.end_reason == "decline"
             assert call.ended_s is not None
             assert call.answered_s is not None
@@ -297,8 +297,8 @@ async def heard(d: Doors, sound: str) -> bytes:
     main = [stream, {"play": {"url": sound}}, {"hangup": {"reason": "decline"}}]
     answer = await dial_calling(d, swml={"sections": {"main": main}})
     call = d.switch.calls[answer["id"]]
-    await asyncio.wait_for(call.wait_for_ended(), 5)
-    await asyncio.wait_for(d.seen.ended.get(), 5)
+    await call.wait_for_ended()
+    await d.seen.ended.get()
     assert call.end_reason in ("decline", "hangup")
     return pcm_of(d.seen.events[call.id]) if call.end_reason == "decline" else b""
 
@@ -357,11 +357,11 @@ def test_a_connected_stream_is_two_way() -> None:
             main = [{"connect": {"to": f"stream:{d.endpoint.url}"}}]
             await dial_compat(d, 201, swml=json.dumps({"sections": {"main": main}}))
             call = the_call(d)
-            await asyncio.wait_for(d.seen.until(call.id, 1), 5)
+            await d.seen.until(call.id, 1)
             [stream] = call.streams.values()
             assert stream.bidirectional
             await stream.stop()
-            await asyncio.wait_for(call.wait_for_ended(), 5)  # it was the document's last verb
+            await call.wait_for_ended()  # it was the document's last verb
 
     run(test())
 

@@ -49,12 +49,12 @@ def test_the_running_document_is_replaced(update: Update, verb: Any) -> None:
             stream = {"stream": {"url": d.endpoint.url, "control_id": "s1"}}
             verb_there = json.loads(json.dumps(verb).replace("URL", d.endpoint.url))
             call = await dialled(d, stream, verb_there, {"sleep": -1}, {"hangup": {"reason": "decline"}})
-            await asyncio.wait_for(d.seen.until(call.id, 2), 5)
+            await d.seen.until(call.id, 2)
             assert await update(d, call, swml=WAITING)
             await asyncio.sleep(0.1)
             assert (call.state, call.streams["s1"].state) == ("answered", "streaming")
             await update(d, call, swml=BUSY)
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             assert call.end_reason == "busy"
             assert all(stream.state == "finished" for stream in call.streams.values())
 
@@ -67,7 +67,7 @@ def test_a_call_that_runs_no_document(update: Update) -> None:
         async with doors() as d:
             call = d.call()
             await update(d, call, swml=BUSY)
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             assert (call.end_reason, call.answered_s) == ("busy", None)
             error = (await update(d, call, 422, swml=BUSY))["errors"][0]
             assert error["code"] == "call_ended"
@@ -108,7 +108,7 @@ def test_a_document_that_cannot_be_had_changes_nothing(update: Update) -> None:
                 assert blamed in error["attribute"].lower()
             assert call.state == "answered"
             await update(d, call, url=f"http://{host}/busy")
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             assert call.end_reason == "busy"
 
     run(test())
@@ -121,7 +121,7 @@ def test_updates_at_once_leave_one_document() -> None:
             await asyncio.gather(*(update_calling(d, call, swml=WAITING) for _ in range(5)))
             assert call.state == "answered"
             await update_calling(d, call, swml=BUSY)
-            await asyncio.wait_for(call.wait_for_ended(), 5)
+            await call.wait_for_ended()
             assert call.end_reason == "busy"
 
     run(test())
