@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.endpoints import pcm_of, run
+from tests.net.endpoints import pcm_of
 from trunkline import g711, rtp
 from trunkline.errors import FormatError
 from trunkline.net import CallRecording, CallRecordings, RtpCall, RtpServer, serve_rtp
 from trunkline.stream import Event, Start
 from trunkline.testing import speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 SPEECH = g711.ulaw_encode(speech_like(1, 8000))
 PCM = g711.ulaw_decode(SPEECH)
@@ -65,7 +66,7 @@ def test_streams_follow_one_another() -> None:
             assert pcm_of(events) == PCM
             assert call.stats["inbound"].packets == 50
 
-    run(main())
+    run_in_virtual_time(main())
 
 
 def test_a_missing_packet_is_given_up_without_another_one_coming() -> None:
@@ -79,7 +80,7 @@ def test_a_missing_packet_is_given_up_without_another_one_coming() -> None:
         assert call.stats["inbound"].lost == 1
         assert len(pcm_of(events)) == len(PCM)
 
-    run(main())
+    run_in_virtual_time(main())
 
 
 def test_leaving_the_block_ends_the_stream_and_nothing_is_lost() -> None:
@@ -91,7 +92,32 @@ def test_leaving_the_block_ends_the_stream_and_nothing_is_lost() -> None:
         assert pcm_of(heard.calls[0][1]) == PCM
         assert heard.ended.qsize() == 1
 
-    run(main())
+    run_in_virtual_time(main())
+
+
+def test_what_has_come_on_leaving_the_block_is_heard() -> None:
+    async def main() -> None:
+        heard = Heard()
+        async with serve_rtp(heard) as server:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for packet in packets():  # and the loop has no turn
+                    sender.sendto(packet, ("127.0.0.1", server.port))
+        assert pcm_of(heard.calls[0][1]) == PCM
+
+    run_in_virtual_time(main())
+
+
+def test_a_flood_keeps_nobody_from_leaving_the_block() -> None:
+    async def main() -> None:
+        async with serve_rtp(Heard()) as server:
+            flooding = asyncio.create_task(flood(server))
+        flooding.cancel()
+
+    async def flood(server: RtpServer) -> None:
+        while True:
+            await send(server, packets())
+
+    run_in_virtual_time(main())
 
 
 def test_so_many_calls_and_a_handler_that_raises(caplog: pytest.LogCaptureFixture) -> None:
@@ -110,7 +136,7 @@ def test_so_many_calls_and_a_handler_that_raises(caplog: pytest.LogCaptureFixtur
             await asyncio.sleep(IDLE_S / 2)
         assert began == 1
 
-    run(main())
+    run_in_virtual_time(main())
     assert "of the handler" in caplog.text
 
 
@@ -122,7 +148,7 @@ def test_recordings(tmp_path: Path) -> None:
             await send(server, packets())
             return await ended.get()
 
-    recording = run(main())
+    recording = run_in_virtual_time(main())
     assert recording.error is None
     assert recording.path.name == "rtp_00000001.wav"
     assert recording.duration_ms == 1000 + 2.375
@@ -134,7 +160,7 @@ def test_impossible_streams_are_refused_before_anything_comes() -> None:
             pass
 
     with pytest.raises(FormatError):
-        run(main())
+        run_in_virtual_time(main())
 
 
 def test_a_taken_port_is_an_error() -> None:
@@ -143,4 +169,4 @@ def test_a_taken_port_is_an_error() -> None:
             pass
 
     with pytest.raises(OSError, match=r"cannot listen on 127\.0\.0\.1:"):
-        run(main())
+        run_in_virtual_time(main())

@@ -14,6 +14,7 @@ from trunkline.stream import Event, RtpReceiver
 __all__ = ["RtpCall", "RtpServer", "serve_rtp"]
 
 SHUTDOWN_TIMEOUT_S: Final = 5.0
+UNREAD_MAX: Final = 1000  # datagrams; a socket holds some hundreds, who closes is not kept by a flood
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +73,11 @@ class RtpServer(asyncio.DatagramProtocol):
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._has_come = False  # a datagram, since that was last asked
         self.url = ""
 
     def datagram_received(self, data: bytes, address: tuple[Any, ...]) -> None:
+        self._has_come = True
         if self._places == 0 and self._call is None:
             return
         events = self._receiver.receive(data, source=address[:2], arrival_ms=self._now_ms())
@@ -93,7 +96,8 @@ class RtpServer(asyncio.DatagramProtocol):
         _log.warning("%s: %s", self.url, error)
 
     async def close(self) -> None:
-        """Stop listening, end the stream and wait for its handler. Idempotent."""
+        """Take what has come, stop listening, end the stream and wait for its handler. Idempotent."""
+        await self._read_what_has_come()
         self._places = 0
         self._end_call()
         self._transport.close()
@@ -112,6 +116,15 @@ class RtpServer(asyncio.DatagramProtocol):
         shown = f"[{host}]" if ":" in host else host
         self.port = self._transport.get_extra_info("sockname")[1]
         self.url = f"rtp://{shown}:{self.port}"
+
+    async def _read_what_has_come(self) -> None:
+        """Have the loop read what the system holds: a busy process is behind its sources."""
+        for _ in range(UNREAD_MAX):
+            self._has_come = False
+            for _ in range(2):  # the loop resumes us before it reads
+                await asyncio.sleep(0)
+            if not self._has_come:
+                return
 
     def _now_ms(self) -> float:
         return self._loop.time() * 1000
