@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import BinaryIO
 
 import pytest
 
@@ -50,7 +52,7 @@ def stopped(calls: Path, number: int, seed: int, jobs: int) -> tuple[int, str]:
     with subprocess.Popen(
         command("--jobs", jobs, "--report", "r.jsonl"), cwd=calls, stderr=subprocess.PIPE, text=True, env=ENV
     ) as process:
-        wait_for(lambda: len(list(calls.glob("out/*.part"))) > 0)
+        wait_for(lambda: any(calls.glob("out/*")))
         wait_for(lambda: len(list(calls.glob("out/[0-9]*.wav"))) >= n_results)
         time.sleep(and_s)
         process.send_signal(number)
@@ -151,17 +153,32 @@ def test_threads_that_wait_for_a_pipe_need_a_second_signal(tmp_path: Path) -> No
     for name in ("a", "b"):
         os.mkfifo(tmp_path / name)
     arguments = ("convert", "a", "b", "-o", "out/", "--jobs", "2")
-    with subprocess.Popen(
-        [*TRUNKLINE, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=ENV
-    ) as process:
-        wait_for((tmp_path / "out").is_dir)
+    with (
+        subprocess.Popen(
+            [*TRUNKLINE, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=ENV
+        ) as process,
+        open_when_read(tmp_path / "a"),
+        open_when_read(tmp_path / "b"),
+    ):
         for _ in range(2):  # as from a terminal and a parent
             process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(PATIENCE_S + 0.3)
-        process.send_signal(signal.SIGINT)
+        while process.poll() is None:  # until the first has been waited for long enough, another is nothing
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
         _, errors = process.communicate(timeout=GUARD_S)
         assert (process.returncode, errors) == (-signal.SIGINT, "")
+
+
+def open_when_read(fifo: Path) -> BinaryIO:
+    """Open a pipe as its writer, once its reader is there."""
+    until = time.monotonic() + GUARD_S
+    while time.monotonic() < until:
+        with suppress(OSError):  # ENXIO: nobody reads it yet
+            return open(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "wb")
+        time.sleep(0.001)
+    raise TimeoutError(f"nobody reads {fifo}")
 
 
 def test_what_is_ignored_stays_ignored(calls: Path) -> None:
