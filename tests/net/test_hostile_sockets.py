@@ -136,13 +136,18 @@ async def attacked_beside_calls(
 
 
 @pytest.mark.parametrize("adapter", ["aiohttp", "picows"])
-def test_hostile_sockets(adapter: str) -> None:
-    attacks = dict.fromkeys(ATTACKS, 8) | {"fragments": 1, "claims 2^62 bytes": 2, "pings": 2}
-    asyncio.run(
-        attacked_beside_calls(
-            adapter, attacks, n_calls=5, scale=10, grown_mib=64, start_timeout_s=0.4, max_pending=100
-        )
-    )
+@pytest.mark.parametrize(
+    ("attacks", "start_timeout_s"),
+    [
+        ({"request by bytes": 8, "start by bytes": 8, "never starts": 8, "pings": 2}, 2.0),
+        # What is cut off for what it sends has to have been read before its time is up, however slowly.
+        ({"bomb": 8, "fragments": 1, "claims 2^63 bytes": 8, "claims 2^62 bytes": 2}, 60.0),
+    ],
+    ids=["in time", "at once"],
+)
+def test_hostile_sockets(adapter: str, attacks: dict[str, int], start_timeout_s: float) -> None:
+    options = {"start_timeout_s": start_timeout_s, "max_pending": 100}
+    asyncio.run(attacked_beside_calls(adapter, attacks, n_calls=5, scale=10, grown_mib=64, **options))
 
 
 @pytest.mark.slow
