@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 import aiohttp
@@ -101,15 +101,12 @@ async def status_of(url: str, **options: Any) -> int:
 
 
 async def ask(url: str, headers: str) -> str:
-    """Send a request as it is; give the status line of the answer; uvicorn has none at times."""
+    """Send a request as it is; give the status line of the answer."""
     host, _, path = url.removeprefix("ws://").partition("/")
     reader, writer = await asyncio.open_connection(*host.split(":"))
     try:
         writer.write(f"GET /{path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                return (await reader.readline()).decode("latin-1")
-        return ""
+        return (await reader.readline()).decode("latin-1")
     finally:
         writer.close()
         await writer.wait_closed()

@@ -24,7 +24,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(guarded())
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], Any]) -> None:
     """Wait for what nothing tells of; `run` ends a wait in vain."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.001)

@@ -101,7 +101,7 @@ def test_a_server_that_closes_ends_the_stream_with_its_reason() -> None:
         assert (result.close_code, result.close_reason) == (4001, "no more")
         assert result.messages_sent < 1000
 
-    run(main())
+    run_in_virtual_time(main())
 
 
 def test_a_source_that_fails_ends_the_stream_without_stop() -> None:

@@ -110,7 +110,8 @@ def test_a_handler_that_does_not_iterate_blocks_its_peer(serving: Serve) -> None
         long = [message[:-1] + padding + b"}" for message in messages]  # 36 MB
         async with serving(handler) as server, connect(server) as socket:
             sending = asyncio.create_task(send(socket, long))
-            await asyncio.sleep(0.3)
+            await until(lambda: server.calls)
+            await asyncio.sleep(0.3)  # in which all would go that can
             (call,) = server.calls
             assert not sending.done()
             assert len(call._events) <= 1

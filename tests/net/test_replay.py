@@ -102,7 +102,7 @@ def test_a_replayed_call_is_recorded_as_it_was(tmp_path: Path, speed: float) -> 
             result = await replay(server.url, read_capture(tmp_path / "first.jsonl"), speed=speed)
             assert (result.complete, result.messages_sent) == (True, len(messages))
 
-    run(main())
+    run_in_virtual_time(main())
     assert samples(tmp_path / "first") == samples(tmp_path / "second")
     assert len(samples(tmp_path / "first")) == len(PCM)
     assert same_messages(tmp_path / "second.jsonl", read_capture(tmp_path / "first.jsonl"))
@@ -249,7 +249,7 @@ def test_a_server_that_closes_ends_the_replay(tmp_path: Path) -> None:
         assert (result.complete, result.close_code, result.close_reason) == (False, 4001, "no more")
         assert result.messages_sent < 1000
 
-    run(main())
+    run_in_virtual_time(main())
 
 
 def test_a_capture_that_breaks_on_the_way_is_the_error(tmp_path: Path) -> None:

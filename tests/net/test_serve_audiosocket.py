@@ -13,6 +13,7 @@ from trunkline.errors import CallEndedError, FormatError, LocalProtocolError, Re
 from trunkline.net import Call, Server, serve_audiosocket
 from trunkline.stream import Dtmf, Frame, Start, Stop, StreamReceiver, StreamSender, read_capture
 from trunkline.testing import speech_like
+from trunkline.testing.virtual_time import run_in_virtual_time
 
 PCM = speech_like(1.0)
 UUID = "40325ec2-5efd-4bd3-805f-53576e581d13"
@@ -123,7 +124,7 @@ def test_who_does_not_begin_is_hung_up_on() -> None:
             assert server.refused == {503: 1}
             assert await reader.read() == END
 
-    run(main())
+    run_in_virtual_time(main())
 
 
 def test_closing_the_server_ends_the_calls() -> None:

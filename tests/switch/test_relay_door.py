@@ -14,7 +14,7 @@ from tests.net.endpoints import run
 from tests.switch.relay_doors import DEVICE, PROJECT, STREAM_TOKEN, TOKEN, Clients, Doors, doors, eventually
 from trunkline.formats import MediaFormat
 from trunkline.stream import Frame
-from trunkline.switch import PcmSource, Stream
+from trunkline.switch import PcmSource, Stream, ToneSource
 
 Script = Callable[[Doors, Clients], Awaitable[None]]
 
@@ -282,7 +282,16 @@ def test_reconnect(behind_doors: Callable[..., None]) -> None:
     behind_doors(script)
 
 
+class UntilHungUp(ToneSource):
+    """Ends when it is told to."""
+
+    def hang_up(self) -> None:
+        self._left = 0
+
+
 def test_dial(behind_doors: Callable[..., None], library: Any) -> None:
+    source = UntilHungUp()
+
     async def script(d: Doors, c: Clients) -> None:
         async with c.client() as (client, _):
             call = await client.dial([[DEVICE]], tag="tag-1", dial_timeout=30.0)
@@ -293,6 +302,7 @@ def test_dial(behind_doors: Callable[..., None], library: Any) -> None:
                 DEVICE,
             )
             action = await call.stream(d.endpoint.url, track="inbound")
+            source.hang_up()
             assert (await call.wait_for_ended()).end_reason == "hangup"  # what answered has ended
             assert (await action.wait()).state == "finished"
             for devices in (
@@ -303,7 +313,7 @@ def test_dial(behind_doors: Callable[..., None], library: Any) -> None:
                     await client.dial(devices)
                 assert raised.value.code == 422
 
-    behind_doors(script, answer_after_s=0.05, dialled_source=lambda: PcmSource(bytes(2 * 4000)))
+    behind_doors(script, answer_after_s=0.05, dialled_source=lambda: source)
 
 
 def test_a_dialled_call_that_is_not_answered(behind_doors: Callable[..., None], library: Any) -> None:

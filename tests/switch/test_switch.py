@@ -126,7 +126,7 @@ def test_closing_ends_everything() -> None:
             await made.close()
         assert len(asyncio.all_tasks()) == 1
 
-    run(main())
+    run_in_virtual_time(main())
     assert told.events[-2:] == ["ending", "ended"]
     assert closed == ["closed"] * 3
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.net.endpoints import Seen, pcm_of, run
+from tests.net.endpoints import Seen, pcm_of
 from tests.switch.parties import NUMBERS, answered, now_ms, switch
 from trunkline import g711
 from trunkline.net import Call as EndpointCall
@@ -118,7 +118,7 @@ def test_a_key_of_the_endpoint_is_told_to_the_other_streams() -> None:
             await asyncio.sleep(0.2)
             await call.hangup()
 
-    run(main())
+    run_in_virtual_time(main())
     assert keys == {"other": ["4"], "two-way": []}
 
 
