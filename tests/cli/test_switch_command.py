@@ -95,8 +95,8 @@ async def settled(script: Coroutine[Any, Any, None]) -> None:
 
 @pytest.fixture
 def caller(tmp_path: Path) -> Path:
-    """A second of speech, as a WAV."""
-    wav.write(tmp_path / "caller.wav", speech_like(1.0), 8000)
+    """Two seconds of speech, as a WAV: a stream of it has to begin meanwhile."""
+    wav.write(tmp_path / "caller.wav", speech_like(2.0), 8000)
     return tmp_path / "caller.wav"
 
 
@@ -126,16 +126,16 @@ def test_the_sdk_is_called_and_streams_the_call_into_a_recording(tmp_path: Path,
         r"call \1: answered\n"
         r"call \1: stream \w{8}: both, PCMU@8000h@20i, to wss://127.0.0.1:\d+/\n"
         r"call \1: stream \w{8}: finished, \d+ messages, at most \d+ ms late\n"
-        r"call \1: ended after 1\.\d s: hangup\n\Z",
+        r"call \1: ended after [2-9]\.\d s: hangup\n\Z",
         output,
     ), output
     [recording] = (tmp_path / "out").glob("*.wav")
     with wav.WavReader(recording) as reader:
         samples = memoryview(reader.read()).cast("h")
-    said = g711.ulaw_decode(g711.ulaw_encode(speech_like(1.0)))
+    said = g711.ulaw_decode(g711.ulaw_encode(speech_like(2.0)))
     heard = samples[::2].tobytes()
-    assert len(heard) > len(said) / 2
-    assert heard in said  # to the bit
+    assert heard
+    assert said.endswith(heard)  # to the bit, from when the stream began
     assert any(samples[1::2])
 
 
