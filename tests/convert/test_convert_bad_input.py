@@ -353,6 +353,7 @@ def test_flac_into_a_pipe_is_refused(tmp_path: Path) -> None:
     reader.join()
 
 
+GUARD_S = 200  # bounds a hang
 ENDLESS = f"""
 import sys
 from trunkline.convert import Plan, convert
@@ -372,7 +373,11 @@ except KeyboardInterrupt:
 def test_without_end_in_bounded_memory() -> None:
     """An hour of what never ends takes a few MiB."""
     done = subprocess.run(
-        [sys.executable, "-c", ENDLESS, "/dev/zero"], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", ENDLESS, "/dev/zero"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=GUARD_S,
     )
     assert int(done.stdout) < 8 * 1024  # KiB
     yes = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
@@ -383,7 +388,7 @@ def test_without_end_in_bounded_memory() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=GUARD_S,
         )
         assert int(done.stdout) < 8 * 1024
     finally:

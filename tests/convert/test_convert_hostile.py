@@ -84,7 +84,7 @@ def mutants(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def assert_converted_or_refused(data: bytes, plan: Plan) -> None:
-    began = time.perf_counter()
+    began = time.process_time()  # of ours alone, whatever else the machine has to do
     said, made = "refused", b""
     try:
         made = convert_bytes(data, plan)
@@ -94,7 +94,7 @@ def assert_converted_or_refused(data: bytes, plan: Plan) -> None:
     assert said.isprintable()
     # of a byte, a sample of float32, at 16 times the rate, and the beginning of a header
     assert len(made) < 64 * len(data) + 1000
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "capture"])

@@ -195,6 +195,6 @@ def test_a_missing_library_is_named_with_the_cure() -> None:
         "import sys; sys.modules['s3fs'] = None; from trunkline.cli import main; "
         "sys.argv = ['trunkline', 'convert', 's3://calls/*.wav', '-o', 'out/']; main()"
     )
-    shown = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, timeout=30)
+    shown = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, timeout=100)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert shown.stderr == "error: s3://calls/*.wav: pip install s3fs\n"

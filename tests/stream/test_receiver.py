@@ -342,7 +342,7 @@ def test_second_thread_is_refused() -> None:
 
         def __len__(self) -> int:
             inside.set()
-            assert go_on.wait(10)
+            assert go_on.wait(100)
             return super().__len__()
 
     inside, go_on = threading.Event(), threading.Event()
@@ -351,7 +351,7 @@ def test_second_thread_is_refused() -> None:
     text = Blocking(platform.media(PACKET, 0))
     thread = threading.Thread(target=lambda: result.extend(receiver.receive(text)))
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(100)
     try:
         with pytest.raises(ConcurrentUseError):
             receiver.receive(platform.media(PACKET, 20))

@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.net.endpoints import run
 from tests.net.hosts import Answers, Fails, Listener
 from tests.switch.callback_server import Receiver, Trickles, after, hangs_up, never, receiving, status
 from tests.switch.test_status import KEY, form_signature, json_signatures, stream_status
@@ -228,7 +227,7 @@ def test_a_redirect_is_not_followed(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_of_a_huge_answer_the_first_64_kb_are_read(caplog: pytest.LogCaptureFixture) -> None:
     huge = Trickles(100_000_000, 65_536, 0)
-    at_s, took_s = run(attempts(huge))
+    at_s, took_s = run_in_virtual_time(attempts(huge))
     assert len(at_s) == 1
     assert took_s < 7
     assert 65_536 <= huge.sent < 20_000_000  # what sockets buffer

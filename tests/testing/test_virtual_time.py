@@ -28,7 +28,7 @@ def test_timers_go_off_in_their_order_and_at_their_times() -> None:
     began_s = time.monotonic()
     run_in_virtual_time(main())
     assert went_off == [0.0, 0.02, 3.0, 3.01, 7.5, DAY_S]
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < DAY_S / 100
 
 
 def test_a_thread_of_the_loop_takes_no_time() -> None:
