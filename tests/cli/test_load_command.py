@@ -66,7 +66,7 @@ def test_ctrl_c_ends_all_calls_in_good_order(tmp_path: Path) -> None:
 def test_a_terminal_has_a_live_line(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with receiving(tmp_path / "out") as (_, url):
-        command = [*TRUNKLINE, *map(str, COMMAND), "--url", url, "--calls", "2", "--seconds", "0.6"]
+        command = [*TRUNKLINE, *map(str, COMMAND), "--url", url, "--calls", "2", "--seconds", "1.2"]
         env = {**ENV, "TERM": "xterm", "COLUMNS": "150"}
         with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=env) as process:
             os.close(theirs)
