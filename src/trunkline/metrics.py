@@ -17,41 +17,49 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from trunkline.timeline import TrackStats
+from trunkline.timeline import TrackCounters, TrackStats
 
-__all__ = ["prometheus"]
+__all__ = ["TRACK_METRICS", "TrackMetric", "family", "labels_text", "prometheus"]
 
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-class _Metric(NamedTuple):
+class TrackMetric(NamedTuple):
+    """A number of TrackStats, and what Prometheus calls it."""
+
     field: str  # of TrackStats
-    name: str
+    name: str  # "trunkline_track_" stands before it
     help: str
     per_unit: float = 1.0  # of the field in one of the metric's base unit
 
     @property
-    def kind(self) -> str:
-        return "counter" if self.name.endswith("_total") else "gauge"
+    def is_counter(self) -> bool:
+        """Whether it may be added up over tracks."""
+        return self.name.endswith("_total")
+
+    def lines(self, rows: Mapping[str, TrackCounters]) -> list[str]:
+        """Write the metric of tracks by their labels."""
+        values = ((labels, getattr(stats, self.field) / self.per_unit) for labels, stats in rows.items())
+        return family(f"trunkline_track_{self.name}", self.help, values)
 
 
-METRICS: Final = (
-    _Metric("packets", "packets_total", "Packets that came, whatever became of them."),
-    _Metric("bytes", "bytes_total", "Bytes of their payloads."),
-    _Metric("late", "late_packets_total", "Packets dropped: too late, or duplicates."),
-    _Metric("duplicates", "duplicate_packets_total", "Of these, those that came again."),
-    _Metric("reordered", "reordered_packets_total", "Packets overtaken by others, and in time."),
-    _Metric("discarded", "discarded_packets_total", "Packets whose numbers jumped and were not confirmed."),
-    _Metric("lost", "lost_packets_total", "Sequence numbers that were skipped."),
-    _Metric("concealed_ms", "concealed_seconds_total", "Audio made up in place of what is missing.", 1000.0),
-    _Metric("fec_ms", "fec_seconds_total", "Of that, from copies in later packets.", 1000.0),
-    _Metric("discontinuities", "discontinuities_total", "Gaps that were reported and not filled."),
-    _Metric("resyncs", "resyncs_total", "Times that the sender's clock began anew; in RTP, its numbers."),
-    _Metric("media_ms", "media_seconds_total", "Audio of the packets.", 1000.0),
-    _Metric("clipped_samples", "clipped_samples_total", "Samples as loud as the codec goes."),
-    _Metric("jitter_ms", "jitter_seconds", "Interarrival jitter (RFC 3550 6.4.1).", 1000.0),
-    _Metric("drift_ppm", "drift_ppm", "Drift of the sender's clock, positive when it is slow."),
-    _Metric("level_dbfs", "level_dbfs", "Level of the audio so far, a full-scale sine being 0."),
+TRACK_METRICS: Final = (
+    TrackMetric("packets", "packets_total", "Packets that came, whatever became of them."),
+    TrackMetric("bytes", "bytes_total", "Bytes of their payloads."),
+    TrackMetric("late", "late_packets_total", "Packets dropped: too late, or duplicates."),
+    TrackMetric("duplicates", "duplicate_packets_total", "Of these, those that came again."),
+    TrackMetric("reordered", "reordered_packets_total", "Packets overtaken by others, and in time."),
+    TrackMetric("discarded", "discarded_packets_total", "Packets whose numbers jumped and were not confirmed."),
+    TrackMetric("lost", "lost_packets_total", "Sequence numbers that were skipped."),
+    TrackMetric("concealed_ms", "concealed_seconds_total", "Audio made up in place of what is missing.", 1000.0),
+    TrackMetric("fec_ms", "fec_seconds_total", "Of that, from copies in later packets.", 1000.0),
+    TrackMetric("discontinuities", "discontinuities_total", "Gaps that were reported and not filled."),
+    TrackMetric("resyncs", "resyncs_total", "Times that the sender's clock began anew; in RTP, its numbers."),
+    TrackMetric("media_ms", "media_seconds_total", "Audio of the packets.", 1000.0),
+    TrackMetric("clipped_samples", "clipped_samples_total", "Samples as loud as the codec goes."),
+    TrackMetric("jitter_ms", "jitter_seconds", "Interarrival jitter (RFC 3550 6.4.1).", 1000.0),
+    TrackMetric("drift_ppm", "drift_ppm", "Drift of the sender's clock, positive when it is slow."),
+    TrackMetric("level_dbfs", "level_dbfs", "Level of the audio so far, a full-scale sine being 0."),
 )
 
 
@@ -68,20 +76,25 @@ def prometheus(streams: Iterable[tuple[Mapping[str, str], Mapping[str, TrackStat
         if "track" in labels:
             raise ValueError("the label 'track' is the track's: takes others")
         for track, stats in tracks.items():
-            text = _labels({**labels, "track": track})
+            text = labels_text({**labels, "track": track})
             if text in rows:
                 raise ValueError(f"two streams with the labels {text}: takes each once")
             rows[text] = stats
-    lines: list[str] = []
-    for metric in METRICS:
-        name = f"trunkline_track_{metric.name}"
-        lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}"]
-        for labels_text, stats in rows.items():
-            lines.append(f"{name}{{{labels_text}}} {_number(getattr(stats, metric.field) / metric.per_unit)}")
+    lines = [line for metric in TRACK_METRICS for line in metric.lines(rows)]
     return "\n".join(lines) + "\n" if rows else ""
 
 
-def _labels(labels: Mapping[str, str]) -> str:
+def family(name: str, help: str, values: Iterable[tuple[str, float]]) -> list[str]:
+    """Write the lines of one metric, of values by their `labels_text`: a counter when it ends in _total."""
+    kind = "counter" if name.endswith("_total") else "gauge"
+    lines = [f"# HELP {name} {help}", f"# TYPE {name} {kind}"]
+    for labels, value in values:
+        lines.append(f"{name}{{{labels}}} {_number(value)}" if labels else f"{name} {_number(value)}")
+    return lines
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """Write labels as they stand between the braces; ValueError for what is no label's name."""
     for name in labels:
         if not LABEL_NAME.fullmatch(name) or name.startswith("__"):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ["Discontinuity", "JitterStats", "Payload", "TrackStats"]
+__all__ = ["Discontinuity", "JitterStats", "Payload", "TrackCounters", "TrackStats"]
 
 
 class Discontinuity(msgspec.Struct, frozen=True):
@@ -29,8 +29,11 @@ class Payload(msgspec.Struct, frozen=True):
     sequence: int | None
 
 
-class TrackStats(msgspec.Struct, frozen=True):
-    """Counters of one track since it began; a number that came late counts as lost and as late."""
+class TrackCounters(msgspec.Struct, frozen=True):
+    """What is counted of a track, and may be added up over tracks.
+
+    A number that came late counts as lost and as late.
+    """
 
     packets: int  # pushed, whatever became of them
     bytes: int
@@ -44,12 +47,17 @@ class TrackStats(msgspec.Struct, frozen=True):
     discontinuities: int
     resyncs: int  # packets appended although their timestamp lay behind, or their numbers jumped
     media_ms: float  # audio of the packets
+    clipped_samples: int  # of that audio, of all channels: as loud as the codec goes
+
+
+class TrackStats(TrackCounters, frozen=True):
+    """Counters of one track since it began, and what it is like."""
+
     jitter_ms: float  # RFC 3550 6.4.1; 0 as long as nobody says when packets came
     drift_ppm: (
         float  # of the sender's clock, positive when it is slow; 0 for the first 20 s, and then as above
     )
-    level_dbfs: float  # of that audio, a full-scale sine being 0; -inf for digital silence
-    clipped_samples: int  # of that audio, of all channels: as loud as the codec goes
+    level_dbfs: float  # of the audio, a full-scale sine being 0; -inf for digital silence
 
 
 class JitterStats(msgspec.Struct, frozen=True, rename="camel"):

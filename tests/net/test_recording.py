@@ -20,7 +20,7 @@ from tests.net.endpoints import call_messages, close_of, connect, pcm_of, receiv
 from trunkline import opus
 from trunkline.errors import FormatError, RemoteProtocolError
 from trunkline.net import Call, CallRecording, CallRecordings, Server, serve
-from trunkline.net.recording import _harmless, _level_dbfs
+from trunkline.net.recording import RecordingStats, _harmless, _level_dbfs
 from trunkline.stream import Event, Frame, Recorder, Stop, StreamSender
 from trunkline.testing import speech_like, tone
 
@@ -288,18 +288,69 @@ def test_a_full_disk_is_one_error_and_the_stream_goes_on(tmp_path: Path, is_devi
     assert pcm_of(events) == pcm_of(received_directly(messages))
 
 
-def test_a_directory_that_has_gone_is_an_error_of_the_call(tmp_path: Path) -> None:
+def test_a_directory_that_has_gone_is_one_error_and_the_call_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ended: list[CallRecording] = []
 
     async def main() -> None:
         handler = CallRecordings(tmp_path / "out", on_end=ended.append)
         (tmp_path / "out").rmdir()
         async with serve(handler) as server, connect(server) as socket:
-            await send(socket, call_messages("call-1", PCM)[:2])
-            assert await close_of(socket) == (1011, "recording failed")
+            await send(socket, call_messages("call-1", PCM, stream_id="s"))
+            assert await close_of(socket) == (1000, "")
+        assert handler.stats == RecordingStats(written=0, failed=1)
 
     run(main())
     assert isinstance(ended[0].error, FileNotFoundError)
+    assert ended[0].call.stats["inbound"].packets == 101
+    (line,) = caplog.messages
+    assert line == f"{tmp_path}/out/call-1_s.wav: the recording ends here: No such file or directory"
+
+
+@pytest.mark.parametrize("format", ["wav", "opus"])
+def test_a_disk_that_takes_nothing_is_one_error_and_the_call_goes_on(
+    tmp_path: Path, libopus: object, format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = call_messages("call-1", speech_like(10), stream_id="s")
+    ended: list[CallRecording] = []
+
+    def fill(recording: CallRecording) -> None:
+        recording.path.unlink()
+        recording.path.symlink_to("/dev/full")
+
+    async def main() -> None:
+        handler = CallRecordings(tmp_path, format=format, on_start=fill, on_end=ended.append)
+        async with serve(handler) as server, connect(server) as socket:
+            await send(socket, messages)
+            assert await close_of(socket) == (1000, "")
+        assert handler.stats == RecordingStats(written=0, failed=1)
+
+    run(main())
+    assert isinstance(ended[0].error, OSError)
+    assert ended[0].call.error is None
+    assert ended[0].call.stats["inbound"].packets == 500
+    (line,) = caplog.messages
+    assert line == (
+        f"{tmp_path}/call-1_s.{format}: the recording ends here: No space left on device: make room, the next "
+        "calls are recorded again"
+    )
+
+
+def test_of_two_files_the_one_that_takes_more_is_written_to_its_end(
+    tmp_path: Path, libopus: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = call_messages("call-1", speech_like(10, 16000), "OPUS@16000h", stream_id="s")
+    with file_size_limit(60_000):
+        (recording,) = recorded(tmp_path, messages, output="both")
+    assert isinstance(recording.error, OSError)
+    assert "call-1_s.wav: the recording ends here: File too large: files may not" in "".join(caplog.messages)
+    assert len(caplog.messages) == 1
+    assert recording.call.error is None
+    with opus.OggReader(tmp_path / "call-1_s.inbound.opus") as reader:
+        assert len(list(reader)) == recording.call.stats["inbound"].packets
+    samples, _ = soundfile.read(tmp_path / "call-1_s.wav")
+    assert 0 < len(samples) < 30_000
 
 
 @pytest.mark.parametrize("level", [0.0, -6.0, -40.0])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from trunkline.formats import MediaFormat
-from trunkline.metrics import METRICS, prometheus
+from trunkline.metrics import TRACK_METRICS, prometheus
 from trunkline.timeline import TrackStats
 from trunkline.track import Track
 
@@ -54,7 +54,7 @@ def test_prometheus_reads_what_was_counted(calls: dict[str, dict[str, TrackStats
         (f"trunkline_track_{metric.name}", call_id, track): pytest.approx(
             getattr(counted, metric.field) / metric.per_unit
         )
-        for metric in METRICS
+        for metric in TRACK_METRICS
         for call_id, tracks in calls.items()
         for track, counted in tracks.items()
     }
@@ -63,7 +63,7 @@ def test_prometheus_reads_what_was_counted(calls: dict[str, dict[str, TrackStats
 
 
 def test_every_counter_is_there() -> None:
-    assert {metric.field for metric in METRICS} == set(TrackStats.__struct_fields__)
+    assert {metric.field for metric in TRACK_METRICS} == set(TrackStats.__struct_fields__)
 
 
 def test_a_real_track() -> None:

@@ -42,12 +42,12 @@ class Admission:
         self._places = math.inf if n_calls is None else n_calls  # calls that may still come
         self._pending = 0
         self._by_address: Counter[str] = Counter()
-        self._is_closed = False
+        self.is_closed = False
         self.refused: Counter[int] = Counter()
 
     def close(self) -> None:
         """Let nobody in any more."""
-        self._is_closed = True
+        self.is_closed = True
 
     def refusal(self, given: str, address: str | None) -> Refusal | None:
         """Say why somebody is not let in who gave this Authorization header; None for who is.
@@ -62,7 +62,7 @@ class Admission:
     def _why_not(self, given: str, address: str | None) -> Refusal | None:
         if self._authorization is not None and not is_authorized(given, self._authorization):
             return Refusal(401, "bearer token is missing or wrong\n", {"WWW-Authenticate": "Bearer"})
-        if self._is_closed:
+        if self.is_closed:
             return Refusal(503, "this server is shutting down\n", {})
         if not self._places:
             return Refusal(503, "no more calls are taken here\n", {})

@@ -19,7 +19,7 @@ with needs_extra("server"):
     from aiohttp import WSCloseCode, WSMsgType, web
     from aiohttp.web_protocol import RequestHandler
 
-__all__ = ["serve"]
+__all__ = ["Connections", "serve"]
 
 LOOKS_A_PING: Final = 4  # into how many parts the time is divided after which a silent peer is asked
 #: The option of a WebSocketResponse that hands out text which is not UTF-8, too: aiohttp has it since 3.14.
@@ -36,11 +36,13 @@ async def serve(
     *,
     path: str = "/",
     ssl: tls.SSLContext | None = None,
+    reuse_port: bool = False,
     **options: Unpack[EndpointOptions],
 ) -> AsyncIterator[Server]:
     """Listen, and run `handler(call)` for every media stream that arrives.
 
-    `port` 0 takes a free one. A peer is let in when it asks for `path`; what else it has to fulfil, and what
+    `port` 0 takes a free one; with `reuse_port` several processes may listen on one, and Linux hands the
+    connections out among them. A peer is let in when it asks for `path`; what else it has to fulfil, and what
     the handler gets, say `options`, those of an Endpoint (docs/servers.md), such as `bearer_token` and
     `sample_rate`. What is refused is logged with the peer's address.
 
@@ -50,7 +52,7 @@ async def serve(
             print(server.url)
             await asyncio.Event().wait()
     """
-    async with AiohttpServer(Endpoint(handler, **options), host, port, path, ssl) as server:
+    async with AiohttpServer(Endpoint(handler, **options), host, port, path, ssl, reuse_port) as server:
         yield server
 
 
@@ -58,7 +60,7 @@ class AiohttpServer(Server):
     """Listens with aiohttp's server, without a router."""
 
     async def _listen(self) -> tuple[Listener, int]:
-        self._connections = _Connections(self._accept, self._endpoint.start_timeout_s)
+        self._connections = Connections(self._accept, self._endpoint.start_timeout_s)
         self._runner = web.ServerRunner(self._connections, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
         listener = await asyncio.get_running_loop().create_server(
@@ -67,6 +69,7 @@ class AiohttpServer(Server):
             self.port,
             ssl=self._ssl,
             ssl_handshake_timeout=self._tls_timeout_s,
+            reuse_port=self._reuse_port or None,
         )
         return listener, port_of(listener)
 
@@ -121,7 +124,7 @@ class _Connection(RequestHandler):
         return self.transport is not None and cast(asyncio.ReadTransport, self.transport).is_reading()
 
 
-class _Connections(web.Server):
+class Connections(web.Server):
     """aiohttp's server, which closes a connection that does not ask for an upgrade in time."""
 
     def __call__(self) -> RequestHandler:
@@ -184,7 +187,7 @@ class AiohttpSocket:
         if message.type is WSMsgType.BINARY:
             return bytes(message.data)
         if self._n_silent == 2 * LOOKS_A_PING:
-            raise RemoteProtocolError(f"connection broken: no answer to a ping within {self._ping_s:g} s")
+            raise ConnectionResetError(f"no answer to a ping within {self._ping_s:g} s")
         if message.type is not WSMsgType.ERROR:
             return None
         if getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:

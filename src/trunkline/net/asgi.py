@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from trunkline.errors import LocalProtocolError, RemoteProtocolError
 from trunkline.net.call import Call
 from trunkline.net.endpoint import Endpoint, EndpointOptions, Handler, log_refusal
+from trunkline.net.server_stats import ServerStats
 from trunkline.net.stream_socket import CloseCode
 
 __all__ = ["MediaStream", "media_stream"]
@@ -49,6 +50,23 @@ class MediaStream:
     def refused(self) -> dict[int, int]:
         """How many were not let in, by HTTP status."""
         return dict(self._endpoint.refused)
+
+    @property
+    def stats(self) -> ServerStats:
+        """What was counted of all calls, those that are there, too."""
+        return self._endpoint.stats
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._endpoint.is_closed
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Take no more calls, and let those there are end: False when some have not within `timeout_s`.
+
+        The server goes on listening, and who comes gets 503.
+        """
+        return await self._endpoint.drain(timeout_s)
 
     async def close(self) -> None:
         """Take no more calls, end those there are with 1001, and wait for the handlers; idempotent.

@@ -27,6 +27,7 @@ async def serve_audiosocket(
     port: int = 0,
     *,
     ssl: tls.SSLContext | None = None,
+    reuse_port: bool = False,
     **options: Unpack[EndpointOptions],
 ) -> AsyncIterator[Server]:
     """Do what `serve` does, for Asterisk's AudioSocket: frames over TCP, without HTTP.
@@ -39,7 +40,7 @@ async def serve_audiosocket(
             "AudioSocket carries no bearer token: listen on an address that only Asterisk reaches"
         )
     endpoint = Endpoint(handler, **(options | {"dialect": "audiosocket"}))
-    async with AudioSocketServer(endpoint, host, port, "", ssl) as server:
+    async with AudioSocketServer(endpoint, host, port, "", ssl, reuse_port) as server:
         yield server
 
 
@@ -56,6 +57,7 @@ class AudioSocketServer(Server):
             ssl=self._ssl,
             limit=READ_BYTES,
             ssl_handshake_timeout=self._tls_timeout_s,
+            reuse_port=self._reuse_port or None,
         )
         return listener, port_of(listener)
 

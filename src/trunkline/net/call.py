@@ -247,6 +247,7 @@ class Call(EventStream):
             self._playback.end()
 
     async def _fail(self, error: TrunklineError, code: CloseCode) -> None:
+        self.broke_protocol = True
         self._end(error)
         await self.close(code, str(error))
 

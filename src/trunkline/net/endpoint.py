@@ -14,6 +14,7 @@ from trunkline.net.admission import Admission, Place, Refusal
 from trunkline.net.call import MAX_QUEUED_S, Call
 from trunkline.net.capture import CallCapture, check_capture
 from trunkline.net.read_ahead import ReadAheadCall
+from trunkline.net.server_stats import CallCounts, ServerStats, reason_of
 from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, StreamSocket
 from trunkline.stream import StreamReceiver
 
@@ -126,6 +127,7 @@ class Endpoint:
         self.start_timeout_s = start_timeout_s
         self.ping_s = ping_s
         self._calls: set[Call] = set()
+        self._counts = CallCounts()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -133,6 +135,16 @@ class Endpoint:
     def calls(self) -> frozenset[Call]:
         """The calls whose handlers are running, or will."""
         return frozenset(self._calls)
+
+    @property
+    def stats(self) -> ServerStats:
+        """What was counted of all calls, those that are there, too."""
+        return self._counts.stats(self.refused)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._admission.is_closed
 
     @property
     def captures(self) -> bool:
@@ -174,6 +186,16 @@ class Endpoint:
             if not self._calls:
                 self._idle.set()
 
+    async def drain(self, timeout_s: float) -> bool:
+        """Let nobody in, and wait for the calls to end as they would; False when some have not in time."""
+        self._admission.close()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def close(self) -> None:
         """Let nobody in, end every call with 1001 and wait for the handlers. Idempotent."""
         self._admission.close()
@@ -188,20 +210,25 @@ class Endpoint:
     async def _run(self, call: Call, place: Place) -> None:
         if not await call._wait_for_start(self.start_timeout_s):
             _log.warning("%s: no stream: %s", call.peer, call.error)
+            self._counts.not_begun += 1
             return
         place.begin()
+        self._counts.begin(call)
         call._begin()
+        reason = None
         try:
             await self._handler(call)
         except* CallEndedError:
             await call.close()
         except* Exception:
+            reason = "handler_error"
             _log.exception("call %.64r from %s: its handler raised", call.start.call_id, call.peer)
             await call.close(CloseCode.INTERNAL_ERROR, "internal error")
         else:
             await call.close()
         finally:
             await call._stop()
+            self._counts.end(call, reason or reason_of(call))
 
 
 def log_refusal(peer: str, status: int, phrase: str, path: str) -> None:

@@ -17,6 +17,7 @@ class EventStream(ABC):
     def __init__(self, peer: str, receiver: StreamReceiver | RtpReceiver) -> None:
         self.peer = peer
         self.error: TrunklineError | None = None
+        self.broke_protocol = False  # `error` is of what its messages said, and not of its connection
         self._receiver = receiver
         self._events: deque[Event] = deque()
         self._over = False
@@ -29,6 +30,11 @@ class EventStream(ABC):
         if self._receiver.start is None:
             raise LocalProtocolError("the stream has not begun yet")
         return self._receiver.start
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes; what came before may still be there to be read."""
+        return self._over
 
     @property
     def stats(self) -> dict[str, TrackStats]:

@@ -47,6 +47,7 @@ async def serve_picows(
     *,
     path: str = "/",
     ssl: tls.SSLContext | None = None,
+    reuse_port: bool = False,
     **options: Unpack[EndpointOptions],
 ) -> AsyncIterator[Server]:
     """Do what `serve` does, with picows. Needs `pip install 'trunkline[picows]'`.
@@ -54,7 +55,7 @@ async def serve_picows(
     picows does not say who asks before the upgrade: an address that has `max_per_address` connections is
     closed with 1013 after it. What is refused is logged without its address.
     """
-    async with PicowsServer(Endpoint(handler, **options), host, port, path, ssl) as server:
+    async with PicowsServer(Endpoint(handler, **options), host, port, path, ssl, reuse_port) as server:
         yield server
 
 
@@ -79,6 +80,7 @@ class PicowsServer(Server):
             auto_ping_reply_timeout=self._endpoint.ping_s,
             max_frame_size=self._endpoint.max_message_bytes,
             ssl_handshake_timeout=self._tls_timeout_s,
+            reuse_port=self._reuse_port or None,
         )
         for bound in listener.sockets:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)

@@ -1,5 +1,6 @@
 """CallRecordings: a handler for `serve` that records every call, and what a live view asks for."""
 
+import errno
 import logging
 import math
 import os
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from trunkline.errors import FormatError, TrunklineError
 from trunkline.frame import Frame
@@ -18,10 +21,15 @@ from trunkline.stream import OpusRecorder, Recorder
 from trunkline.stream.messages import TRACKS
 from trunkline.stream.recording_files import FORMATS, check_layout, paths_of, recorded_tracks
 
-__all__ = ["CallRecording", "CallRecordings"]
+__all__ = ["CallRecording", "CallRecordings", "RecordingStats"]
 
 ID_CHARS_MAX: Final = 64  # of each id: two, a counter and what is behind stay far below a file system's 255
 FULL_SCALE: Final = 32768
+CURES: Final = {
+    errno.ENOSPC: ": make room, the next calls are recorded again",
+    errno.EDQUOT: ": make room, or have the quota raised",
+    errno.EFBIG: ": files may not be longer here (ulimit -f)",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -59,19 +67,50 @@ class CallRecording:
     async def run(self) -> None:
         """Write the call's events until it ends; then `duration_ms` is what is in the file.
 
-        Payloads of Opus among them go to files of their own, beside it: see `kept_stem`.
+        Payloads of Opus among them go to files of their own, beside it: see `kept_stem`. A file that takes no
+        more, as the disk is full, ends there; the call is read on.
         """
         recorder = Recorder(self.path, layout=self.layout)
+        files: list[Recorder | OpusRecorder] = [recorder, OpusRecorder(self.kept_stem)]
         try:
-            with recorder, OpusRecorder(self.kept_stem) as opus_recorder:
-                async for event in self.call:
-                    recorder.write(event)
-                    opus_recorder.write(event)
-                    self.duration_ms = recorder.duration_ms
-                    if isinstance(event, Frame):
-                        self._latest[event.track] = event
+            async for event in self.call:
+                for file in tuple(files):
+                    try:
+                        file.write(event)
+                    except OSError as error:
+                        self.failed(error)
+                        files.remove(file)
+                        with suppress(OSError):
+                            file.close()
+                self.duration_ms = recorder.duration_ms
+                if isinstance(event, Frame):
+                    self._latest[event.track] = event
         finally:
+            for file in files:
+                try:
+                    file.close()
+                except OSError as error:
+                    self.failed(error)
             self.duration_ms = recorder.duration_ms
+
+    def failed(self, error: OSError | TrunklineError) -> None:
+        """Keep the first error, and log it: in one line, with the cure."""
+        if self.error is None:
+            self.error = error
+            at = error.filename if isinstance(error, OSError) and error.filename else self.path
+            what = (isinstance(error, OSError) and error.strerror) or error
+            cure = CURES.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+            _log.error("%s: the recording ends here: %s%s", at, what, cure)
+
+
+class RecordingStats(msgspec.Struct, frozen=True):
+    """How many recordings have ended, and how. Those of several processes may be added."""
+
+    written: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "RecordingStats") -> "RecordingStats":
+        return RecordingStats(self.written + other.written, self.failed + other.failed)
 
 
 class CallRecordings:
@@ -79,8 +118,9 @@ class CallRecordings:
 
     `layout` is a Recorder's, `format` "wav" or "opus": FormatError for others. A file is named after the
     call's and the stream's id, reduced to characters that are harmless in a name, and never replaces one
-    that exists. One that cannot be written ends its call with 1011; the recording's `error` says why, and no
-    empty file is left. `on_start` and `on_end` are told of each recording; what they raise is logged and
+    that exists. One that cannot be written is logged, once; the recording's `error` says why, and no empty file
+    is left. When it is the disk that takes no more, what it took stays and the call is read on; what cannot be
+    recorded at all, such as a rate that Opus does not have, ends its call with 1011. `on_start` and `on_end` are told of each recording; what they raise is logged and
     costs no audio.
     """
 
@@ -102,24 +142,36 @@ class CallRecordings:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._on_start = on_start
         self._on_end = on_end
+        self.stats = RecordingStats()
 
     async def __call__(self, call: Call | RtpCall) -> None:
         ids = (call.start.call_id, call.start.stream_id)
         name = f"{'_'.join(map(_harmless, ids))}.{self._format}"
         recording = CallRecording(call, self.directory / name, self._layout)
         try:
-            _claim(recording)
-            try:
-                _tell(self._on_start, recording)
-                await recording.run()
-            finally:
-                for path in recording.paths:
-                    _discard_empty(path)
-        except (OSError, TrunklineError) as error:
-            recording.error = error
+            await self._record(recording)
+        except TrunklineError as error:
+            recording.failed(error)
             await call.close(CloseCode.INTERNAL_ERROR, "recording failed")
         finally:
+            failed = recording.error is not None
+            self.stats += RecordingStats(written=not failed, failed=failed)
             _tell(self._on_end, recording)
+
+    async def _record(self, recording: CallRecording) -> None:
+        try:
+            _claim(recording)
+        except OSError as error:  # a directory that has gone, or is not ours
+            recording.failed(error)
+            async for _ in recording.call:
+                pass
+            return
+        try:
+            _tell(self._on_start, recording)
+            await recording.run()
+        finally:
+            for path in recording.paths:
+                _discard_empty(path)
 
 
 def _tell(observer: Callable[[CallRecording], None], recording: CallRecording) -> None:

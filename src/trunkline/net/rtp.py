@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from trunkline.formats import CodecSpec
 from trunkline.net.event_stream import EventStream
+from trunkline.net.server_stats import CallCounts, ServerStats, reason_of
 from trunkline.stream import Event, RtpReceiver
 
 __all__ = ["RtpCall", "RtpServer", "serve_rtp"]
@@ -68,6 +69,7 @@ class RtpServer(asyncio.DatagramProtocol):
         self._make_receiver = make_receiver
         self._idle_ms = idle_ms
         self._places = n_calls
+        self._counts = CallCounts()
         self._receiver = make_receiver()
         self._call: RtpCall | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -85,6 +87,7 @@ class RtpServer(asyncio.DatagramProtocol):
             self._call = RtpCall(f"{address[0]}:{address[1]}", self._receiver)
             if self._places is not None:
                 self._places -= 1
+            self._counts.begin(self._call)
             task = self._loop.create_task(self._run(self._call))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -94,6 +97,24 @@ class RtpServer(asyncio.DatagramProtocol):
 
     def error_received(self, error: Exception) -> None:
         _log.warning("%s: %s", self.url, error)
+
+    @property
+    def stats(self) -> ServerStats:
+        """What was counted of all streams, that which is there, too."""
+        return self._counts.stats({})
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no more streams are taken."""
+        return self._places == 0
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Take no more streams, and wait for that which is there; False when it has not ended in time."""
+        self._places = 0
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=timeout_s)
+            return not late
+        return True
 
     async def close(self) -> None:
         """Take what has come, stop listening, end the stream and wait for its handler. Idempotent."""
@@ -156,10 +177,14 @@ class RtpServer(asyncio.DatagramProtocol):
             self._call, self._receiver = None, self._make_receiver()
 
     async def _run(self, call: RtpCall) -> None:
+        reason = None
         try:
             await self._handler(call)
         except Exception:
+            reason = "handler_error"
             _log.exception("stream %s from %s: its handler raised", call.start.stream_id, call.peer)
+        finally:
+            self._counts.end(call, reason or reason_of(call))
         await call.close()
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, Self
 from trunkline.errors import FormatError
 from trunkline.net.call import Call
 from trunkline.net.endpoint import Endpoint
+from trunkline.net.server_stats import ServerStats
 
 __all__ = ["Listener", "Server"]
 
@@ -26,7 +27,13 @@ class Server(ABC):
     SCHEMES: ClassVar[tuple[str, str]] = ("ws", "wss")
 
     def __init__(
-        self, endpoint: Endpoint, host: str, port: int, path: str, ssl: tls.SSLContext | None
+        self,
+        endpoint: Endpoint,
+        host: str,
+        port: int,
+        path: str,
+        ssl: tls.SSLContext | None,
+        reuse_port: bool = False,
     ) -> None:
         if not 0 <= port <= 65_535:
             raise FormatError(f"port {port}: takes 0 to 65535")
@@ -36,6 +43,7 @@ class Server(ABC):
         self._host = host
         self._path = path
         self._ssl = ssl
+        self._reuse_port = reuse_port
         self._listener: Listener | None = None
 
     @property
@@ -47,6 +55,25 @@ class Server(ABC):
     def refused(self) -> dict[int, int]:
         """How many were not let in, by HTTP status."""
         return dict(self._endpoint.refused)
+
+    @property
+    def stats(self) -> ServerStats:
+        """What was counted of all calls, those that are there, too."""
+        return self._endpoint.stats
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._endpoint.is_closed
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Stop listening, and let the calls end as they would: False when some have not within `timeout_s`.
+
+        `close`, or leaving the block, ends those with 1001.
+        """
+        if self._listener is not None:
+            self._listener.close()
+        return await self._endpoint.drain(timeout_s)
 
     async def close(self) -> None:
         """Stop listening, end every call with 1001 and wait for the handlers. Idempotent."""

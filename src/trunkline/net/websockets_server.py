@@ -35,10 +35,11 @@ async def serve_websockets(
     *,
     path: str = "/",
     ssl: tls.SSLContext | None = None,
+    reuse_port: bool = False,
     **options: Unpack[EndpointOptions],
 ) -> AsyncIterator[Server]:
     """Do what `serve` does, with the library `websockets`. Needs `pip install 'trunkline[websockets]'`."""
-    async with WebsocketsServer(Endpoint(handler, **options), host, port, path, ssl) as server:
+    async with WebsocketsServer(Endpoint(handler, **options), host, port, path, ssl, reuse_port) as server:
         yield server
 
 
@@ -65,6 +66,7 @@ class WebsocketsServer(Server):
             server_header=None,
             logger=_log,
             ssl_handshake_timeout=self._tls_timeout_s,
+            reuse_port=self._reuse_port or None,
         )
         port: int = self._library.sockets[0].getsockname()[1]
         return _Stop(self._library), port
