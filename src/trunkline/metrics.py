@@ -49,9 +49,13 @@ TRACK_METRICS: Final = (
     TrackMetric("late", "late_packets_total", "Packets dropped: too late, or duplicates."),
     TrackMetric("duplicates", "duplicate_packets_total", "Of these, those that came again."),
     TrackMetric("reordered", "reordered_packets_total", "Packets overtaken by others, and in time."),
-    TrackMetric("discarded", "discarded_packets_total", "Packets whose numbers jumped and were not confirmed."),
+    TrackMetric(
+        "discarded", "discarded_packets_total", "Packets whose numbers jumped and were not confirmed."
+    ),
     TrackMetric("lost", "lost_packets_total", "Sequence numbers that were skipped."),
-    TrackMetric("concealed_ms", "concealed_seconds_total", "Audio made up in place of what is missing.", 1000.0),
+    TrackMetric(
+        "concealed_ms", "concealed_seconds_total", "Audio made up in place of what is missing.", 1000.0
+    ),
     TrackMetric("fec_ms", "fec_seconds_total", "Of that, from copies in later packets.", 1000.0),
     TrackMetric("discontinuities", "discontinuities_total", "Gaps that were reported and not filled."),
     TrackMetric("resyncs", "resyncs_total", "Times that the sender's clock began anew; in RTP, its numbers."),

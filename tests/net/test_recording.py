@@ -332,8 +332,8 @@ def test_a_disk_that_takes_nothing_is_one_error_and_the_call_goes_on(
     assert ended[0].call.stats["inbound"].packets == 500
     (line,) = caplog.messages
     assert line == (
-        f"{tmp_path}/call-1_s.{format}: the recording ends here: No space left on device: make room, the next "
-        "calls are recorded again"
+        f"{tmp_path}/call-1_s.{format}: the recording ends here: No space left on device: make room, the "
+        "next calls are recorded again"
     )
 
 

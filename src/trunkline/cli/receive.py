@@ -1,28 +1,26 @@
 """trunkline receive: record every stream that arrives."""
 
 import asyncio
-import errno
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from trunkline import opus
-from trunkline.cli.options import bearer_token_option, cert_dir_option, read_address, read_codec
+from trunkline.cli.options import (
+    NumberRange,
+    bearer_token_option,
+    cert_dir_option,
+    read_address,
+    read_codec,
+)
 from trunkline.formats import OPUS_RATES, SAMPLE_RATE_MAX, SAMPLE_RATE_MIN, CodecSpec
 from trunkline.stream.recording_files import FORMATS, LAYOUTS
 
-if TYPE_CHECKING:
-    from trunkline.net import CallRecordings, RtpServer, Server
-
-    Serving = Callable[[CallRecordings], AbstractAsyncContextManager[Server | RtpServer]]
-
 __all__ = ["receive"]
 
+DRAIN_S_MAX = 86_400
 PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -112,6 +110,26 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--calls", type=click.IntRange(1), metavar="N", help="Take N calls, refuse more, end with them."
 )
+@click.option(
+    "--drain",
+    type=NumberRange(0, DRAIN_S_MAX),
+    default=25.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long calls may go on after SIGTERM.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Receive in N processes on one port; one that dies is started again.",
+)
+@click.option(
+    "--status",
+    callback=lambda ctx, param, value: read_address(ctx, param, value) if value else None,
+    metavar="HOST:PORT",
+    help="Serve /healthz and /metrics there, to whoever asks.",
+)
 def receive(
     listen: tuple[str, int],
     out: Path,
@@ -130,14 +148,16 @@ def receive(
     cert_dir: Path,
     max_message_bytes: int,
     calls: int | None,
+    drain: float,
+    workers: int | None,
+    status: tuple[str, int] | None,
 ) -> None:
     """Write one recording per call: inbound left, outbound right. With --rtp, one per RTP stream.
 
-    Ctrl-C or SIGTERM ends it and finishes every recording. The exit code is 0, or 1 when a recording
-    could not be written.
+    Ctrl-C ends it and finishes every recording; SIGTERM lets the calls end by themselves before, for as long
+    as --drain says. The exit code is 0, or 1 when a recording could not be written.
     """
-    from trunkline.net import CallRecordings, serve, serve_rtp  # here, so that --help needs no aiohttp
-    from trunkline.net.tls import is_loopback, kept_certificate, server_context
+    from trunkline.cli.receiving import Receiving  # here, so that --help needs no aiohttp
 
     if rate is not None and rate % 50:
         raise click.BadParameter(
@@ -145,48 +165,57 @@ def receive(
         )
     if format == "opus":
         _check_opus(rate)
-    host, port = listen if rtp is None else rtp
-    common: dict[str, Any] = {"sample_rate": rate, "output": "both" if keep_opus else "pcm", "n_calls": calls}
-    serving: Serving
+    options: dict[str, Any] = {"sample_rate": rate, "output": "both" if keep_opus else "pcm"}
     if rtp is not None:
-        _refuse_beside_rtp("listen", "bearer_token", "cert", "key", "tls", "max_message_bytes", "capture")
+        _refuse_beside_rtp(
+            *("listen", "bearer_token", "cert", "key", "tls", "max_message_bytes", "capture", "workers")
+        )
         if keep_opus and (codec is None or codec.name != "OPUS"):
             raise click.UsageError("--keep-opus keeps what --codec OPUS brings")
-        serving = partial(serve_rtp, host=host, port=port, codec=codec or "PCMU", **common)
+        codec = codec or CodecSpec.parse("PCMU")
     else:
         if codec is not None:
             raise click.UsageError("--codec says what --rtp brings: a WebSocket stream says so itself")
-        if (cert is None) != (key is None):
-            raise click.UsageError("--cert and --key belong together: give both or neither")
-        if tls:
-            if cert is not None:
-                raise click.UsageError("--tls brings its own certificate: give it, or --cert and --key")
-            cert, key = kept_certificate(cert_dir.absolute(), host)
-        context = server_context(cert, key) if cert and key else None
-        if context is None and not is_loopback(host):
-            click.echo(
-                "warning: without --tls or --cert, audio crosses the network in the clear",
-                err=True,
-            )
-        serving = partial(
-            serve,
-            host=host,
-            port=port,
-            bearer_token=bearer_token,
-            ssl=context,
-            max_message_bytes=max_message_bytes,
-            capture=capture,
-            **common,
+        cert, key = _certificate(listen[0], cert, key, cert_dir if tls else None)
+        options |= {
+            "bearer_token": bearer_token,
+            "max_message_bytes": max_message_bytes,
+            "capture": capture,
+        }
+    host, port = listen if rtp is None else rtp
+    receiving = Receiving(
+        host, port, out, layout, format, stats, codec, cert, key, drain, n_calls=calls, options=options
+    )
+    ca_file = cert if tls else None
+    receiving.check()
+    if workers is None:
+        sys.exit(asyncio.run(receiving.run(status, ca_file)))
+    if sys.platform != "linux":
+        raise click.UsageError(
+            "--workers takes Linux: elsewhere a port that is shared (SO_REUSEPORT) is one's"
         )
-    try:
-        recordings = partial(CallRecordings, out, layout=layout, format=format)
-        code = asyncio.run(_receive(serving, recordings, calls, stats, ca_file=cert if tls else None))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        option = "--listen" if rtp is None else "--rtp"
-        raise OSError(f"{host}:{port} is in use: choose another port with {option}") from error
-    sys.exit(code)
+    if calls is not None:
+        raise click.UsageError("--workers and --calls: no worker knows how many calls the others have taken")
+    from trunkline.cli.workers import run_workers
+
+    sys.exit(asyncio.run(run_workers(receiving, workers, status, ca_file)))
+
+
+def _certificate(
+    host: str, cert: Path | None, key: Path | None, cert_dir: Path | None
+) -> tuple[Path | None, Path | None]:
+    """Give the certificate and its key; those of the directory, made when there are none, with --tls."""
+    from trunkline.net.tls import is_loopback, kept_certificate
+
+    if (cert is None) != (key is None):
+        raise click.UsageError("--cert and --key belong together: give both or neither")
+    if cert_dir is not None:
+        if cert is not None:
+            raise click.UsageError("--tls brings its own certificate: give it, or --cert and --key")
+        return kept_certificate(cert_dir.absolute(), host)
+    if cert is None and not is_loopback(host):
+        click.echo("warning: without --tls or --cert, audio crosses the network in the clear", err=True)
+    return cert, key
 
 
 def _check_opus(rate: int | None) -> None:
@@ -202,39 +231,3 @@ def _refuse_beside_rtp(*names: str) -> None:
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--rtp takes no --{name.replace('_', '-')}")
-
-
-async def _receive(
-    serving: "Serving",
-    recordings: "partial[CallRecordings]",
-    calls: int | None,
-    stats: Path | None,
-    *,
-    ca_file: Path | None,
-) -> int:
-    from trunkline.cli.live import RecordingView
-    from trunkline.cli.summary import append_stats
-    from trunkline.cli.view import stop_on_signals, warnings_in
-    from trunkline.net import CallRecording
-
-    stop = stop_on_signals()
-    if stats is not None:
-        stats.open("ab").close()  # what cannot be written is told before the first call
-    view = RecordingView()
-
-    def ended(recording: CallRecording) -> None:
-        view.ended(recording)
-        if stats is not None:
-            append_stats(stats, recording)
-        if view.n_ended == calls:
-            stop.set()
-
-    with warnings_in(view):
-        handler = recordings(on_start=view.started, on_end=ended)
-        async with serving(handler) as server:
-            view.note(f"listening on {server.url}, recording into {handler.directory}")
-            if ca_file is not None:  # `trunkline switch` trusts it
-                view.note(f"  to be trusted by who streams here: {ca_file}")
-            async with view:
-                await stop.wait()
-    return 1 if view.n_failed else 0

@@ -81,7 +81,7 @@ def append_stats(path: Path, recording: "CallRecording") -> None:
         }
     )
     try:
-        with path.open("ab") as file:
+        with path.open("ab", buffering=len(line) + 1) as file:  # one write: other processes have lines, too
             file.write(line + b"\n")
     except OSError as error:
         _log.warning("no statistics of %s: %s", recording.path, describe(error))

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from trunkline.cli.output import open_console, printable
 
-__all__ = ["LiveView", "plain", "stop_on_signals", "warnings_in"]
+__all__ = ["LiveView", "is_debugging", "plain", "stop_on_signals", "warnings_in"]
 
 REFRESH_HZ = 8
 LIKE_LINES_MAX = 5  # a second; the others are counted
@@ -116,10 +116,15 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
+def is_debugging() -> bool:
+    """Whether the command was given --debug."""
+    return bool(click.get_current_context().find_root().params["debug"])
+
+
 @contextmanager
-def warnings_in(view: LiveView) -> Iterator[None]:
+def warnings_in(view: LiveView, *, debug: bool | None = None) -> Iterator[None]:
     """Show what is logged as lines of the view; with --debug logging shows it, tracebacks and all."""
-    if click.get_current_context().find_root().params["debug"]:
+    if is_debugging() if debug is None else debug:
         yield
         return
     lines = _Lines(view)
@@ -142,6 +147,6 @@ class _Lines(logging.Handler):
             line = f"{record.levelname.lower()}: {record.getMessage()}"
             if record.exc_info and record.exc_info[1]:
                 line += f": {record.exc_info[1]!r}"
-            self._view.note(line, "yellow")
+            self._view.note(line, "red" if record.levelno >= logging.ERROR else "yellow")
         except Exception:
             self.handleError(record)

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from trunkline.net.client import StreamResult, stream
     from trunkline.net.load import Load, LoadReport
     from trunkline.net.picows_server import serve_picows
-    from trunkline.net.recording import CallRecording, CallRecordings
+    from trunkline.net.recording import CallRecording, CallRecordings, RecordingStats
     from trunkline.net.replaying import replay
     from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp
     from trunkline.net.server import Server
+    from trunkline.net.server_metrics import server_metrics
+    from trunkline.net.server_stats import ServerStats
+    from trunkline.net.status_server import serve_status
     from trunkline.net.wav_source import WavSource
     from trunkline.net.websockets_server import serve_websockets
 
@@ -28,9 +31,11 @@ __all__ = [
     "CallRecordings",
     "Load",
     "LoadReport",
+    "RecordingStats",
     "RtpCall",
     "RtpServer",
     "Server",
+    "ServerStats",
     "StreamResult",
     "WavSource",
     "media_stream",
@@ -39,7 +44,9 @@ __all__ = [
     "serve_audiosocket",
     "serve_picows",
     "serve_rtp",
+    "serve_status",
     "serve_websockets",
+    "server_metrics",
     "stream",
 ]
 
@@ -49,9 +56,11 @@ _HOMES = {
     "CallRecordings": "recording",
     "Load": "load",
     "LoadReport": "load",
+    "RecordingStats": "recording",
     "RtpCall": "rtp",
     "RtpServer": "rtp",
     "Server": "server",
+    "ServerStats": "server_stats",
     "StreamResult": "client",
     "WavSource": "wav_source",
     "media_stream": "asgi",
@@ -60,7 +69,9 @@ _HOMES = {
     "serve_audiosocket": "audiosocket_server",
     "serve_picows": "picows_server",
     "serve_rtp": "rtp",
+    "serve_status": "status_server",
     "serve_websockets": "websockets_server",
+    "server_metrics": "server_metrics",
     "stream": "client",
 }
 

@@ -118,10 +118,12 @@ class CallRecordings:
 
     `layout` is a Recorder's, `format` "wav" or "opus": FormatError for others. A file is named after the
     call's and the stream's id, reduced to characters that are harmless in a name, and never replaces one
-    that exists. One that cannot be written is logged, once; the recording's `error` says why, and no empty file
-    is left. When it is the disk that takes no more, what it took stays and the call is read on; what cannot be
-    recorded at all, such as a rate that Opus does not have, ends its call with 1011. `on_start` and `on_end` are told of each recording; what they raise is logged and
-    costs no audio.
+    that exists. One that cannot be written is logged, once, and the recording's `error` says why; no empty
+    file is left. When it is the disk that takes no more, what it took stays and the call is read on; what
+    cannot be recorded at all, such as a rate that Opus does not have, ends its call with 1011.
+
+    `on_start` and `on_end` are told of each recording; what they raise is logged and costs no audio. `stats`
+    counts those that have ended.
     """
 
     def __init__(

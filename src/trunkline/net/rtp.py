@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from trunkline.formats import CodecSpec
 from trunkline.net.event_stream import EventStream
+from trunkline.net.server import authority, listen_error
 from trunkline.net.server_stats import CallCounts, ServerStats, reason_of
 from trunkline.stream import Event, RtpReceiver
 
@@ -133,10 +134,9 @@ class RtpServer(asyncio.DatagramProtocol):
                 lambda: self, local_addr=(host, port)
             )
         except OSError as error:
-            raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
-        shown = f"[{host}]" if ":" in host else host
+            raise listen_error(error, host, port) from error
         self.port = self._transport.get_extra_info("sockname")[1]
-        self.url = f"rtp://{shown}:{self.port}"
+        self.url = f"rtp://{authority(host, self.port)}"
 
     async def _read_what_has_come(self) -> None:
         """Have the loop read what the system holds: a busy process is behind its sources."""

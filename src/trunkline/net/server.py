@@ -12,7 +12,7 @@ from trunkline.net.call import Call
 from trunkline.net.endpoint import Endpoint
 from trunkline.net.server_stats import ServerStats
 
-__all__ = ["Listener", "Server"]
+__all__ = ["Listener", "Server", "authority", "listen_error", "port_of"]
 
 
 class Listener(Protocol):
@@ -102,17 +102,27 @@ class Server(ABC):
             self._listener, self.port = await self._listen()
         except OSError as error:
             await self._end()
-            # A resolver's numbers are negative, and no operating system's.
-            what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise OSError(error.errno, f"cannot listen on {self._host}:{self.port}: {what}") from error
-        shown = f"[{self._host}]" if ":" in self._host else self._host
-        self.url = f"{self.SCHEMES[self._ssl is not None]}://{shown}:{self.port}{self._path}"
+            raise listen_error(error, self._host, self.port) from error
+        scheme = self.SCHEMES[self._ssl is not None]
+        self.url = f"{scheme}://{authority(self._host, self.port)}{self._path}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def listen_error(error: OSError, host: str, port: int) -> OSError:
+    """Say where it is that cannot be listened."""
+    # A resolver's numbers are negative, and no operating system's.
+    what = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return OSError(error.errno, f"cannot listen on {host}:{port}: {what}")
+
+
+def authority(host: str, port: int) -> str:
+    """Write host and port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def port_of(listener: asyncio.Server) -> int:

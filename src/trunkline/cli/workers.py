@@ -1,0 +1,229 @@
+"""trunkline receive --workers: processes that receive on one port, and this one, which keeps them."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from trunkline.cli.ending import Ending, first_of
+from trunkline.cli.live import RecordingView
+from trunkline.cli.receiving import Receiving, naming_port, open_status
+from trunkline.cli.view import is_debugging, warnings_in
+from trunkline.cli.worker import Report, Wish, order
+from trunkline.metrics import family
+from trunkline.net import RecordingStats, server_metrics
+from trunkline.net.server import listen_error
+from trunkline.net.server_stats import CallCounts
+
+__all__ = ["run_workers"]
+
+COMMAND: Final = (sys.executable, "-P", "-m", "trunkline.cli.worker")
+RESTART_S: Final = 1.0  # from the start of a worker to that of the next in its place, at least
+REPORT_TIMEOUT_S: Final = 2.0  # then what a worker told last has to do
+CLOSE_TIMEOUT_S: Final = 15.0  # what a worker has to end its calls in, before it is killed
+
+
+async def run_workers(
+    receiving: Receiving, n_workers: int, status: tuple[str, int] | None, ca_file: Path | None
+) -> int:
+    """Receive in so many processes until a signal; give the exit code."""
+    ending, view = Ending(), RecordingView()
+    ending.on_signals()
+    with warnings_in(view), _held_port(receiving.host, receiving.port) as port:
+        shared = replace(receiving, port=port, options={**receiving.options, "reuse_port": True})
+        workers = _Workers(shared, n_workers, ending, view)
+        async with AsyncExitStack() as stack:
+            keeping = asyncio.create_task(workers.keep())
+            try:
+                url = await workers.url()
+                if url is not None:
+                    status_url = await open_status(stack, status, workers.health, workers.metrics)
+                    shared.announce(view, f"{url} in {n_workers} processes", ca_file, status_url)
+                await ending.begun.wait()
+                shared.announce_end(view, ending, (await workers.total()).server.live_calls)
+            finally:
+                ending.drain()
+                await keeping
+    return workers.exit_code
+
+
+@contextmanager
+def _held_port(host: str, port: int) -> Iterator[int]:
+    """Have a port that workers may share, without listening on it: it stays ours while none of them does."""
+    with naming_port("--listen", host, port):
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            *kind, _, address = found[0]
+            held = socket.socket(*kind)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind(address)
+        except OSError as error:
+            raise listen_error(error, host, port) from error
+    with held:
+        yield held.getsockname()[1]
+
+
+class _Workers:
+    """All workers, and what those have counted that are no more."""
+
+    def __init__(self, receiving: Receiving, n_workers: int, ending: Ending, view: RecordingView) -> None:
+        self._drain_s = receiving.drain_s
+        self._ending = ending
+        self._view = view
+        self._all_listen = asyncio.Event()
+        worker_order = order(receiving, debug=is_debugging())
+        self._workers = [_Worker(worker_order, ending, self._told) for _ in range(n_workers)]
+        self._past = Report("", CallCounts().stats({}), RecordingStats())
+        self._n_restarts = 0
+        self._failed = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a recording could not be written, a worker could not begin, or one did not end well."""
+        return 1 if self._failed or self._past.recordings.failed else 0
+
+    async def keep(self) -> None:
+        """Have all workers run until they are to end; kill those that do not."""
+        keeping = asyncio.gather(*map(self._keep, self._workers))
+        await first_of(asyncio.shield(keeping), self._ending.begun.wait())
+        for worker in self._workers:
+            worker.tell(Wish.DRAIN)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_s):
+                await first_of(asyncio.shield(keeping), self._ending.now.wait())
+        for worker in self._workers:
+            worker.tell(Wish.END)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await asyncio.shield(keeping)
+        for worker in self._workers:
+            worker.kill()
+        await keeping
+
+    async def url(self) -> str | None:
+        """Wait until all listen, and give what they say; None when one of them cannot."""
+        await first_of(self._all_listen.wait(), self._ending.begun.wait())
+        report = self._workers[0].report
+        return report.url if report is not None and self._all_listen.is_set() else None
+
+    async def total(self) -> Report:
+        """Add up what all have counted until now."""
+        await asyncio.gather(*(worker.ask() for worker in self._workers))
+        return reduce(add, self._reports, self._past)
+
+    async def metrics(self) -> str:
+        """Write what all have counted until now."""
+        total = await self.total()
+        own = (
+            *family("trunkline_workers", "Processes that listen.", [("", len(self._reports))]),
+            *family("trunkline_worker_restarts_total", "Processes begun anew.", [("", self._n_restarts)]),
+        )
+        return server_metrics(total.server, total.recordings) + "\n".join(own) + "\n"
+
+    def health(self) -> str:
+        """Say how it is: "ok" while any worker listens."""
+        if self._ending.begun.is_set():
+            return "draining"
+        return "ok" if self._reports else "no worker listens"
+
+    @property
+    def _reports(self) -> list[Report]:
+        return [worker.report for worker in self._workers if worker.report is not None]
+
+    def _told(self) -> None:
+        if len(self._reports) == len(self._workers):
+            self._all_listen.set()
+
+    async def _keep(self, worker: "_Worker") -> None:
+        """Have a worker run, and another in its place when it has died, until they are to end."""
+        loop, ending = asyncio.get_running_loop(), self._ending
+        while not ending.begun.is_set():
+            next_at = loop.time() + RESTART_S
+            code, report = await worker.run()
+            if report is not None:
+                over = msgspec.structs.replace(report.server, live_calls=0)
+                self._past += msgspec.structs.replace(report, server=over)
+            elif not self._all_listen.is_set():  # it has said why
+                self._failed = True
+                ending.end()
+            if ending.begun.is_set():
+                self._failed |= code != 0
+                return
+            self._n_restarts += 1
+            how = (
+                f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            )
+            self._view.note(f"warning: process {worker.pid} {how}; another one takes its place", "yellow")
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_at):
+                    await ending.begun.wait()
+
+
+class _Worker:
+    """The place of one process after the other. `report` is what the one that listens told last."""
+
+    def __init__(self, order: bytes, ending: Ending, told: Callable[[], None]) -> None:
+        self.report: Report | None = None
+        self.pid = 0
+        self._order = order
+        self._ending = ending
+        self._on_told = told
+        self._told = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def run(self) -> tuple[int, Report | None]:
+        """Run a process to its end; give its exit code and what it told last."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND, stdin=theirs.fileno(), start_new_session=True
+            )
+        self.pid = process.pid
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._writer.write(self._order)
+        if self._ending.begun.is_set():
+            self.tell(Wish.END if self._ending.now.is_set() else Wish.DRAIN)
+        try:
+            while line := await reader.readline():
+                self.report = msgspec.json.decode(line, type=Report)
+                self._told.set()
+                self._on_told()
+        except (ConnectionError, msgspec.DecodeError):  # it died in the middle of a line, or of reading ours
+            pass
+        self._writer.close()
+        self._writer = None
+        self._told.set()
+        code = await process.wait()
+        report, self.report = self.report, None
+        return code, report
+
+    def tell(self, wish: Wish) -> None:
+        """Tell the process, if there is one."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(f"{wish}\n".encode())
+
+    async def ask(self) -> None:
+        """Have its report be of now, unless it does not answer in time."""
+        if self.report is not None and self._writer is not None:
+            self._told.clear()
+            self.tell(Wish.REPORT)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REPORT_TIMEOUT_S):
+                    await self._told.wait()
+
+    def kill(self) -> None:
+        """End a process that does not end by itself."""
+        if self._writer is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
