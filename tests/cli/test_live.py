@@ -161,11 +161,11 @@ def test_a_view_that_fails_says_so_and_goes_on_in_plain_lines(
     assert "started out/two.wav: PCMU 8000 Hz, inbound, outbound, from 127.0.0.1:1" in shown
 
 
-def test_what_failed_is_counted_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_failed_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     view = RecordingView()
     recording = a_recording("full.wav")
     recording.error = OSError(28, "No space left on device", "out/full.wav")
     view.started(recording)
     view.ended(recording)
     assert (view.n_ended, view.n_failed, view.running) == (1, 1, [])
-    assert capsys.readouterr().out.endswith("\nerror: out/full.wav: No space left on device\n")
+    assert "error" not in capsys.readouterr().out  # the log has had it

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 
 from tests.net.endpoints import until
-from trunkline.net import Call, media_stream, serve, serve_picows, serve_websockets
+from trunkline.net import Call, ServerStats, media_stream, serve, serve_picows, serve_websockets
 from trunkline.net.asgi import MediaStream
 
 
@@ -27,6 +27,14 @@ class Serving(Protocol):
 
     @property
     def refused(self) -> dict[int, int]: ...
+
+    @property
+    def stats(self) -> ServerStats: ...
+
+    @property
+    def is_draining(self) -> bool: ...
+
+    async def drain(self, timeout_s: float) -> bool: ...
 
     async def close(self) -> None: ...
 
@@ -58,6 +66,17 @@ class UnderUvicorn:
     @property
     def refused(self) -> dict[int, int]:
         return self._stream.refused
+
+    @property
+    def stats(self) -> ServerStats:
+        return self._stream.stats
+
+    @property
+    def is_draining(self) -> bool:
+        return self._stream.is_draining
+
+    async def drain(self, timeout_s: float) -> bool:
+        return await self._stream.drain(timeout_s)
 
     async def started(self) -> None:
         await until(lambda: self._server.started)

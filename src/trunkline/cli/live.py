@@ -49,7 +49,7 @@ class RecordingView(LiveView):
         self.n_failed += recording.error is not None
         tracks = "".join(f"; {track}: {summary(stats)}" for track, stats in recording.call.stats.items())
         self.note(f"ended {_files(recording)}: {recording.duration_ms / 1000:.2f} s{tracks}")
-        if recording.call.error is not None and recording.error is None:  # else it has been logged
+        if recording.call.error is not None:
             self.note(f"  cut short: {recording.call.error}", style="yellow")
 
     def _table(self) -> Table:

@@ -108,6 +108,7 @@ class _Stop:
         self._library = library
 
     def close(self) -> None:
+        self._library.server.close()  # now: the library does so in a task
         self._library.close(close_connections=False)
 
 
