@@ -179,6 +179,7 @@ class Call(EventStream):
             self._keep(error.data)
             await self._fail(error, CloseCode.INVALID_PAYLOAD)
         except RemoteProtocolError as error:  # the socket has closed it: too big, bad UTF-8, bad frame
+            self.broke_protocol = True
             self._end(error)
         except OSError as error:
             if isinstance(error, TimeoutError) and due_ms is not None:

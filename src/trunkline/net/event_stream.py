@@ -17,7 +17,7 @@ class EventStream(ABC):
     def __init__(self, peer: str, receiver: StreamReceiver | RtpReceiver) -> None:
         self.peer = peer
         self.error: TrunklineError | None = None
-        self.broke_protocol = False  # `error` is of what its messages said, and not of its connection
+        self.broke_protocol = False  # `error` is of what the peer said, and not of its connection
         self._receiver = receiver
         self._events: deque[Event] = deque()
         self._over = False

@@ -16,8 +16,8 @@ __all__ = ["CallCounts", "ServerStats", "reason_of"]
 FIELDS: Final = TrackCounters.__struct_fields__
 ZERO: Final = TrackCounters(**dict.fromkeys(FIELDS, 0))
 
-#: How a call may end: as its peer wanted; on this side; when its connection broke, or WebSocket's rules were
-#: broken; when its messages broke the protocol, or brought what is not decoded; when its handler raised.
+#: How a call may end: as its peer wanted; on this side; when its connection was lost; when its peer broke the
+#: rules of WebSocket or of the stream, or brought what is not decoded; when its handler raised.
 REASONS: Final = ("stopped", "closed", "lost", "refused", "handler_error")
 
 Key = TypeVar("Key")

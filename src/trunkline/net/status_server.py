@@ -16,6 +16,7 @@ __all__ = ["serve_status"]
 
 HEALTHY: Final = "ok"
 ANSWER_TIMEOUT_S: Final = 5.0  # from the connection to the end of the answer
+CLOSE_TIMEOUT_S: Final = 0.1  # aiohttp takes 0 for no limit
 TEXT_FORMAT: Final = "text/plain; version=0.0.4"
 
 
@@ -43,7 +44,7 @@ async def serve_status(
         return response
 
     connections = Connections(answer, ANSWER_TIMEOUT_S)
-    runner = web.ServerRunner(connections, shutdown_timeout=0.0)
+    runner = web.ServerRunner(connections, shutdown_timeout=CLOSE_TIMEOUT_S)
     await runner.setup()
     try:
         try:

@@ -12,7 +12,7 @@ from trunkline.extras import needs_extra
 from trunkline.net.admission import Place
 from trunkline.net.endpoint import Endpoint, EndpointOptions, Handler, log_refusal
 from trunkline.net.server import Listener, Server
-from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, peer_of
+from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, peer_of
 
 with needs_extra("websockets"):
     from websockets.asyncio.server import Server as WebsocketsListener
@@ -145,6 +145,8 @@ class WebsocketsSocket:
         except ConnectionClosed as closed:
             if closed.sent is None or closed.rcvd_then_sent or self._is_closing:
                 return None
+            if closed.sent.code == CloseCode.INTERNAL_ERROR:  # a ping that nobody answered
+                raise ConnectionResetError(closed.sent.reason) from None
             raise RemoteProtocolError(f"connection broken: {closed.sent.reason}") from None
 
     async def send(self, message: bytes, *, binary: bool = False) -> None:
