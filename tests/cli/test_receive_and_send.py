@@ -210,7 +210,7 @@ def test_both_tracks_over_tls_with_a_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_the_recordings(tmp_path: Path, speech: Path, number: int) -> None:
     out = tmp_path / "out"
-    with receiving(out) as (process, url):
+    with receiving(out, "--drain", 0) as (process, url):
         sending = subprocess.Popen(
             [*TRUNKLINE, "send", speech, "--url", url, "--speed", "0.01"],
             stdout=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -25,7 +25,7 @@ from trunkline.net import RecordingStats, server_metrics
 from trunkline.net.server import listen_error
 from trunkline.net.server_stats import CallCounts
 
-__all__ = ["run_workers"]
+__all__ = ["Workers", "run_workers"]
 
 COMMAND: Final = (sys.executable, "-P", "-m", "trunkline.cli.worker")
 RESTART_S: Final = 1.0  # from the start of a worker to that of the next in its place, at least
@@ -41,7 +41,7 @@ async def run_workers(
     ending.on_signals()
     with warnings_in(view), _held_port(receiving.host, receiving.port) as port:
         shared = replace(receiving, port=port, options={**receiving.options, "reuse_port": True})
-        workers = _Workers(shared, n_workers, ending, view)
+        workers = Workers(shared, n_workers, ending, view, debug=is_debugging())
         async with AsyncExitStack() as stack:
             keeping = asyncio.create_task(workers.keep())
             try:
@@ -60,29 +60,31 @@ async def run_workers(
 @contextmanager
 def _held_port(host: str, port: int) -> Iterator[int]:
     """Have a port that workers may share, without listening on it: it stays ours while none of them does."""
-    with naming_port("--listen", host, port):
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            *kind, _, address = found[0]
-            held = socket.socket(*kind)
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            held.bind(address)
-        except OSError as error:
-            raise listen_error(error, host, port) from error
-    with held:
+    with ExitStack() as stack:
+        with naming_port("--listen", host, port):
+            try:
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+                *kind, _, address = found[0]
+                held = stack.enter_context(socket.socket(*kind))
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                held.bind(address)
+            except OSError as error:
+                raise listen_error(error, host, port) from error
         yield held.getsockname()[1]
 
 
-class _Workers:
+class Workers:
     """All workers, and what those have counted that are no more."""
 
-    def __init__(self, receiving: Receiving, n_workers: int, ending: Ending, view: RecordingView) -> None:
+    def __init__(
+        self, receiving: Receiving, n_workers: int, ending: Ending, view: RecordingView, *, debug: bool
+    ) -> None:
         self._drain_s = receiving.drain_s
         self._ending = ending
         self._view = view
         self._all_listen = asyncio.Event()
-        worker_order = order(receiving, debug=is_debugging())
+        worker_order = order(receiving, debug=debug)
         self._workers = [_Worker(worker_order, ending, self._told) for _ in range(n_workers)]
         self._past = Report("", CallCounts().stats({}), RecordingStats())
         self._n_restarts = 0
