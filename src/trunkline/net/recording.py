@@ -74,12 +74,12 @@ class CallRecording:
         files: list[Recorder | OpusRecorder] = [recorder, OpusRecorder(self.kept_stem)]
         try:
             async for event in self.call:
-                for file in tuple(files):
+                for file in files:
                     try:
                         file.write(event)
                     except OSError as error:
                         self.failed(error)
-                        files.remove(file)
+                        files = [other for other in files if other is not file]
                         with suppress(OSError):
                             file.close()
                 self.duration_ms = recorder.duration_ms

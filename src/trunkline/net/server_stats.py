@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -13,8 +13,8 @@ from trunkline.timeline import TrackCounters
 
 __all__ = ["CallCounts", "ServerStats", "reason_of"]
 
-FIELDS: Final = TrackCounters.__struct_fields__
-ZERO: Final = TrackCounters(**dict.fromkeys(FIELDS, 0))
+N_COUNTERS: Final = len(TrackCounters.__struct_fields__)  # of TrackStats, too, they are the first
+ZERO: Final = TrackCounters(*(0,) * N_COUNTERS)
 
 #: How a call may end: as its peer wanted; on this side; when its connection was lost; when its peer broke the
 #: rules of WebSocket or of the stream, or brought what is not decoded; when its handler raised.
@@ -42,7 +42,7 @@ class ServerStats(msgspec.Struct, frozen=True):
             not_begun=self.not_begun + other.not_begun,
             ended=_added(self.ended, other.ended),
             refused=_added(self.refused, other.refused),
-            tracks=_with(self.tracks, other.tracks),
+            tracks=_sums(self.tracks, other.tracks),
         )
 
 
@@ -66,13 +66,10 @@ class CallCounts:
         """Count a call that has ended, for one of REASONS."""
         self._live.discard(call)
         self._ended[reason] += 1
-        self._tracks = _with(self._tracks, call.stats)
+        self._tracks = _sums(self._tracks, call.stats)
 
     def stats(self, refused: Mapping[int, int]) -> ServerStats:
         """Add all up."""
-        tracks = self._tracks
-        for call in self._live:
-            tracks = _with(tracks, call.stats)
         return ServerStats(
             start_time=self._start_time,
             calls=self._n_begun,
@@ -80,7 +77,7 @@ class CallCounts:
             not_begun=self.not_begun,
             ended=dict(self._ended),
             refused=dict(refused),
-            tracks=dict(tracks),
+            tracks=_sums(self._tracks, *(call.stats for call in self._live)),
         )
 
 
@@ -97,10 +94,10 @@ def _added(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:
     return {key: one.get(key, 0) + other.get(key, 0) for key in (*one, *(other.keys() - one.keys()))}
 
 
-def _with(sums: Mapping[str, TrackCounters], tracks: Mapping[str, TrackCounters]) -> dict[str, TrackCounters]:
-    """Add the counters of tracks to the sums by name."""
-    after = dict(sums)
-    for name, track in tracks.items():
-        before = after.get(name, ZERO)
-        after[name] = TrackCounters(*(getattr(before, field) + getattr(track, field) for field in FIELDS))
-    return after
+def _sums(*added: Mapping[str, TrackCounters]) -> dict[str, TrackCounters]:
+    """Add up the counters of tracks by their names."""
+    rows: dict[str, list[tuple[Any, ...]]] = {}
+    for tracks in added:
+        for name, track in tracks.items():
+            rows.setdefault(name, []).append(msgspec.structs.astuple(track)[:N_COUNTERS])
+    return {name: TrackCounters(*map(sum, zip(*row, strict=True))) for name, row in rows.items()}
