@@ -63,9 +63,10 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, which the first process is to decide upon
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     connection = socket.socket(fileno=sys.stdin.fileno())
-    (n_bytes,) = LENGTH.unpack(connection.recv(LENGTH.size, socket.MSG_WAITALL))
-    options = connection.recv(n_bytes, socket.MSG_WAITALL)
-    receiving, debug = pickle.loads(options)  # noqa: S301  # of the process that began this one
+    try:
+        receiving, debug = _read_order(connection)
+    except EOFError:  # nobody is there any more
+        sys.exit(1)
     try:
         asyncio.run(_work(receiving, connection, debug))
     except (TrunklineError, OSError) as error:
@@ -74,6 +75,18 @@ def main() -> NoReturn:
         click.echo(f"error: {printable(describe(error))}", err=True)
         sys.exit(1)
     sys.exit(0)
+
+
+def _read_order(connection: socket.socket) -> tuple[Receiving, bool]:
+    length = connection.recv(LENGTH.size, socket.MSG_WAITALL)
+    if len(length) < LENGTH.size:
+        raise EOFError
+    (n_bytes,) = LENGTH.unpack(length)
+    options = connection.recv(n_bytes, socket.MSG_WAITALL)
+    if len(options) < n_bytes:
+        raise EOFError
+    receiving, debug = pickle.loads(options)  # noqa: S301  # of the process that began this one
+    return receiving, debug
 
 
 async def _work(receiving: Receiving, connection: socket.socket, debug: bool) -> None:

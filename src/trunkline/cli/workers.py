@@ -17,6 +17,7 @@ import msgspec
 
 from trunkline.cli.ending import Ending, first_of
 from trunkline.cli.live import RecordingView
+from trunkline.cli.output import describe
 from trunkline.cli.receiving import Receiving, naming_port, open_status
 from trunkline.cli.view import is_debugging, warnings_in
 from trunkline.cli.worker import Report, Wish, order
@@ -152,7 +153,11 @@ class Workers:
         loop, ending = asyncio.get_running_loop(), self._ending
         while not ending.begun.is_set():
             next_at = loop.time() + RESTART_S
-            code, report = await worker.run()
+            try:
+                code, report = await worker.run()
+            except OSError as error:  # no process, or no file, may be made
+                self._view.note(f"warning: a process cannot begin: {describe(error)}", "yellow")
+                code, report = 1, None
             if report is not None:
                 over = msgspec.structs.replace(report.server, live_calls=0)
                 self._past += msgspec.structs.replace(report, server=over)
@@ -186,11 +191,14 @@ class _Worker:
 
     async def run(self) -> tuple[int, Report | None]:
         """Run a process to its end; give its exit code and what it told last."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *COMMAND, stdin=theirs.fileno(), start_new_session=True
-            )
+        with ExitStack() as undo:
+            ours, theirs = socket.socketpair()
+            undo.enter_context(ours)
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *COMMAND, stdin=theirs.fileno(), start_new_session=True
+                )
+            undo.pop_all()
         self.pid = process.pid
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._writer.write(self._order)
