@@ -85,6 +85,7 @@ class Workers:
         self._ending = ending
         self._view = view
         self._all_listen = asyncio.Event()
+        self._url = ""  # of all, once they listen
         worker_order = order(receiving, debug=debug)
         self._workers = [_Worker(worker_order, ending, self._told) for _ in range(n_workers)]
         self._past = Report("", CallCounts().stats({}), RecordingStats())
@@ -117,8 +118,7 @@ class Workers:
     async def url(self) -> str | None:
         """Wait until all listen, and give what they say; None when one of them cannot."""
         await first_of(self._all_listen.wait(), self._ending.begun.wait())
-        report = self._workers[0].report
-        return report.url if report is not None and self._all_listen.is_set() else None
+        return self._url or None
 
     async def total(self) -> Report:
         """Add up what all have counted until now."""
@@ -145,7 +145,9 @@ class Workers:
         return [worker.report for worker in self._workers if worker.report is not None]
 
     def _told(self) -> None:
-        if len(self._reports) == len(self._workers):
+        reports = self._reports
+        if len(reports) == len(self._workers):
+            self._url = reports[0].url
             self._all_listen.set()
 
     async def _keep(self, worker: "_Worker") -> None:
@@ -155,26 +157,28 @@ class Workers:
             next_at = loop.time() + RESTART_S
             try:
                 code, report = await worker.run()
+                what = f"process {worker.pid} {_how_it_ended(code)}"
             except OSError as error:  # no process, or no file, may be made
-                self._view.note(f"warning: a process cannot begin: {describe(error)}", "yellow")
-                code, report = 1, None
+                code, report, what = 1, None, f"a process cannot begin: {describe(error)}"
             if report is not None:
                 over = msgspec.structs.replace(report.server, live_calls=0)
                 self._past += msgspec.structs.replace(report, server=over)
-            elif not self._all_listen.is_set():  # it has said why
-                self._failed = True
+            elif not self._url:  # whatever stops it will stop the next one
                 ending.end()
             if ending.begun.is_set():
-                self._failed |= code != 0
+                if code:
+                    self._failed = True
+                    self._view.note(f"warning: {what}", "yellow")
                 return
             self._n_restarts += 1
-            how = (
-                f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            )
-            self._view.note(f"warning: process {worker.pid} {how}; another one takes its place", "yellow")
+            self._view.note(f"warning: {what}; another one takes its place", "yellow")
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(next_at):
                     await ending.begun.wait()
+
+
+def _how_it_ended(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 class _Worker:
