@@ -186,7 +186,7 @@ def test_a_call_that_has_ended_is_freed(monkeypatch: pytest.MonkeyPatch) -> None
                     await send(peer, call_messages("call-1", PCM)[:n_messages])
                     if n_messages == 54:
                         await close_of(peer)
-            async with asyncio.timeout(5):  # aiohttp's heartbeat would keep it for 20 s
+            async with asyncio.timeout(5):  # aiohttp's heartbeat would keep it for 30 s
                 while len(kept) < 4 or any(what() is not None for what in kept):
                     await asyncio.sleep(0.01)
                     gc.collect()

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from trunkline.net.audiosocket_server import serve_audiosocket
     from trunkline.net.call import Call
     from trunkline.net.client import StreamResult, stream
+    from trunkline.net.exposition import server_metrics
     from trunkline.net.load import Load, LoadReport
     from trunkline.net.picows_server import serve_picows
     from trunkline.net.recording import CallRecording, CallRecordings, RecordingStats
     from trunkline.net.replaying import replay
     from trunkline.net.rtp import RtpCall, RtpServer, serve_rtp
     from trunkline.net.server import Server
-    from trunkline.net.server_metrics import server_metrics
     from trunkline.net.server_stats import ServerStats
     from trunkline.net.status_server import serve_status
     from trunkline.net.wav_source import WavSource
@@ -71,7 +71,7 @@ _HOMES = {
     "serve_rtp": "rtp",
     "serve_status": "status_server",
     "serve_websockets": "websockets_server",
-    "server_metrics": "server_metrics",
+    "server_metrics": "exposition",
     "stream": "client",
 }
 

@@ -190,8 +190,6 @@ class AiohttpSocket:
             raise ConnectionResetError(f"no answer to a ping within {self._ping_s:g} s")
         if message.type is not WSMsgType.ERROR:
             return None
-        if isinstance(message.data, OSError | asyncio.TimeoutError):  # a ping that nobody answered
-            raise ConnectionResetError(str(message.data))
         if getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG:
             what = self._too_big  # aiohttp names the first size that it refuses
         else:
