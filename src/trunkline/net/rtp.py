@@ -111,6 +111,7 @@ class RtpServer(asyncio.DatagramProtocol):
 
     async def drain(self, timeout_s: float) -> bool:
         """Take no more streams, and wait for that which is there; False when it has not ended in time."""
+        await self._read_what_has_come()
         self._places = 0
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=timeout_s)
