@@ -7,28 +7,41 @@ from trunkline.errors import FormatError
 from trunkline.stream import CaptureWriter
 from trunkline.stream.capture import MESSAGE_BYTES_MAX
 
-__all__ = ["CallCapture", "check_capture"]
+__all__ = ["CallCapture", "Captures"]
 
 _log = logging.getLogger(__name__)
 
 
-def check_capture(path: Path, max_message_bytes: int) -> None:
-    """Make the directory of the captures; FormatError when messages may be longer than one takes."""
-    if max_message_bytes > MESSAGE_BYTES_MAX:
-        raise FormatError(
-            f"messages of up to {max_message_bytes} bytes: a capture takes at most {MESSAGE_BYTES_MAX}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
+class Captures:
+    """The names of a server's captures: call.jsonl, call-2.jsonl, call-3.jsonl ...
+
+    Makes their directory. FormatError when messages may be longer than a capture takes.
+    """
+
+    def __init__(self, path: Path, max_message_bytes: int) -> None:
+        if max_message_bytes > MESSAGE_BYTES_MAX:
+            raise FormatError(
+                f"messages of up to {max_message_bytes} bytes: a capture takes at most {MESSAGE_BYTES_MAX}"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._number = 0
+
+    def next_path(self) -> Path:
+        """Give the next path, each once; there may be a file of it."""
+        self._number += 1
+        return self._path if self._number == 1 else self._path.with_stem(f"{self._path.stem}-{self._number}")
 
 
 class CallCapture:
-    """The messages of one call, in a file of `path`'s name or of the next that nobody has.
+    """The messages of one call, in the next file of `captures` that nobody has.
 
     The file is made with the first message: a connection that sends nothing leaves none.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, captures: Captures) -> None:
+        self._captures = captures
+        self._path: Path | None = None
         self._writer: CaptureWriter | None = None
         self._failed = False
 
@@ -50,10 +63,9 @@ class CallCapture:
             self._writer.close()
 
     def _open(self) -> CaptureWriter:
-        stem, attempt = self._path.stem, 1
         while True:
+            self._path = self._captures.next_path()
             try:
                 return CaptureWriter(self._path)
             except FileExistsError:
-                attempt += 1
-                self._path = self._path.with_stem(f"{stem}-{attempt}")
+                continue

@@ -12,7 +12,7 @@ from typing import Final, TypedDict
 from trunkline.errors import CallEndedError, FormatError
 from trunkline.net.admission import Admission, Place, Refusal
 from trunkline.net.call import MAX_QUEUED_S, Call
-from trunkline.net.capture import CallCapture, check_capture
+from trunkline.net.capture import CallCapture, Captures
 from trunkline.net.read_ahead import ReadAheadCall
 from trunkline.net.server_stats import CallCounts, ServerStats, reason_of
 from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, StreamSocket
@@ -120,9 +120,7 @@ class Endpoint:
         self._make_receiver()  # what it refuses is refused now, not call by call
         self._max_queued_s = max_queued_s
         self._make_call = Call if slow_handler == "block" else partial(ReadAheadCall, max_unread=max_unread)
-        self._capture = None if capture is None else Path(capture)
-        if self._capture is not None:
-            check_capture(self._capture, max_message_bytes)
+        self._captures = None if capture is None else Captures(Path(capture), max_message_bytes)
         self.max_message_bytes = max_message_bytes
         self.start_timeout_s = start_timeout_s
         self.ping_s = ping_s
@@ -149,7 +147,7 @@ class Endpoint:
     @property
     def captures(self) -> bool:
         """Whether it wants to see text that is not UTF-8, too."""
-        return self._capture is not None
+        return self._captures is not None
 
     @property
     def refused(self) -> Counter[int]:
@@ -170,7 +168,7 @@ class Endpoint:
 
     async def answer(self, socket: StreamSocket, place: Place) -> None:
         """Have the call of a socket from its upgrade to its end; leave the place."""
-        capture = None if self._capture is None else CallCapture(self._capture)
+        capture = None if self._captures is None else CallCapture(self._captures)
         call = self._make_call(socket, self._make_receiver(), self._max_queued_s, capture)
         self._calls.add(call)
         self._idle.clear()
