@@ -33,7 +33,12 @@ KERNEL_BYTES: Final = 65536
 MESSAGE_BYTES: Final = 100  # what a message costs beside its text
 NO_CODE: Final = 1005  # RFC 6455 7.1.5: a close frame without a code
 CODES: Final = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))  # of a frame (7.4)
+# Looked up for each message, which takes an enum ten times as long.
+_TEXT: Final = WSMsgType.TEXT
+_CLOSE: Final = WSMsgType.CLOSE
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+
+Lost = RemoteProtocolError | ConnectionResetError  # what is the end of the messages
 
 _log: Final = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)  # below DEBUG picows logs what it reads, and that has the token
@@ -130,7 +135,7 @@ class PicowsSocket(picows.WSListener):
         self._max_message_bytes = max_message_bytes
         self._answer = answer
         self._loop = asyncio.get_running_loop()
-        self._messages: deque[str | bytes | RemoteProtocolError] = deque()
+        self._messages: deque[str | bytes | Lost] = deque()
         self._held_bytes = 0
         self._fragments: bytearray | None = None
         self._type = WSMsgType.TEXT  # of the message whose fragments these are
@@ -148,7 +153,7 @@ class PicowsSocket(picows.WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind is WSMsgType.CLOSE:
+        if kind is _CLOSE:
             self._on_close(frame)
         elif self._is_closing:
             pass  # what was on its way
@@ -163,7 +168,7 @@ class PicowsSocket(picows.WSListener):
             self._on_fragment(kind, frame)
 
     def _on_message(self, kind: WSMsgType, frame: WSFrame) -> None:
-        if kind is WSMsgType.BINARY:
+        if kind is not _TEXT:
             self._hold(frame.get_payload_as_bytes())
             return
         try:
@@ -204,8 +209,11 @@ class PicowsSocket(picows.WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         sent = transport.close_handshake and transport.close_handshake.sent
-        if not self._is_closing and sent:  # by picows: a frame that it does not read, a ping in vain
-            self._put(RemoteProtocolError(f"connection broken: {sent.reason}"))
+        if not self._is_closing and sent:  # by picows: a ping in vain, or a frame that it does not read
+            broken: Lost = RemoteProtocolError(f"connection broken: {sent.reason}")
+            if sent.code is picows.WSCloseCode.GOING_AWAY:
+                broken = ConnectionResetError(sent.reason)
+            self._put(broken)
         self._is_closing = self._is_lost = True
         self._writable.set()
         self._wake()
@@ -223,7 +231,7 @@ class PicowsSocket(picows.WSListener):
             self._arrived = self._loop.create_future()
             await self._arrived
         message = self._messages.popleft()
-        if isinstance(message, RemoteProtocolError):
+        if isinstance(message, Lost):
             raise message
         self._held_bytes -= len(message) + MESSAGE_BYTES
         if self._is_paused and self._held_bytes < HELD_BYTES_MAX // 2:
@@ -272,7 +280,7 @@ class PicowsSocket(picows.WSListener):
             self._transport.underlying_transport.pause_reading()
         self._put(message)
 
-    def _put(self, message: str | bytes | RemoteProtocolError) -> None:
+    def _put(self, message: str | bytes | Lost) -> None:
         self._messages.append(message)
         self._wake()
 
