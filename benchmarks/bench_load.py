@@ -39,11 +39,16 @@ WARM_UP_S = 1.5
 
 
 class Trial(NamedTuple):
-    """What came of a number of calls; `made_us` of processor time was taken to make a packet."""
+    """What came of a number of calls.
+
+    Of processor time, a packet took `held_us` where it was received, and `made_us` where it was made.
+    """
 
     name: str
+    n_calls: int
     report: LoadReport
     held: Held
+    held_us: float
     made_cpu: float
     made_us: float
 
@@ -80,7 +85,7 @@ async def make_calls(n_calls: int, seconds: float, pipe: Connection) -> tuple[Lo
     return await making, made_cpu, 1e6 * cpu_s / max(1, n_sent)
 
 
-def trial(name: str, n_calls: int, seconds: float, core: int) -> Trial:
+def try_once(name: str, n_calls: int, seconds: float, core: int) -> Trial:
     """Put a receiver under so many calls."""
     ours, theirs = multiprocessing.Pipe()
     receiver = SpawnProcess(target=run, args=(name, core, theirs), daemon=True)
@@ -90,49 +95,53 @@ def trial(name: str, n_calls: int, seconds: float, core: int) -> Trial:
         try:
             report, made_cpu, made_us = asyncio.run(make_calls(n_calls, seconds, ours))
             ours.send("tell")
-            return Trial(name, report, ours.recv(), made_cpu, made_us)
+            held = ours.recv()
+            held_us = 1e6 * held.cpu * seconds / max(1, held.n_in_window)
+            return Trial(name, n_calls, report, held, held_us, made_cpu, made_us)
         finally:
             receiver.kill()
             receiver.join()
 
 
-def holds(name: str, n_calls: int, seconds: float, core: int) -> tuple[bool, bool]:
-    """Say whether a receiver holds so many calls, and whether it may be what makes them that does not."""
+def tried(name: str, n_calls: int, seconds: float, core: int) -> Trial:
+    """Put a receiver under so many calls, and again where it may not be the receiver that failed."""
     for _ in range(2):
-        tried = trial(name, n_calls, seconds, core)
-        held, report = tried.held, tried.report
+        trial = try_once(name, n_calls, seconds, core)
+        held, report = trial.held, trial.report
         print_row(
             name,
             n_calls,
-            "held" if tried.is_good else "not",
+            "held" if trial.is_good else "not",
             "" if name == SINK else f"{held.late_ms_p99:.1f}",
             report.lost if name == SINK else report.sent - held.n_packets + held.n_lost + report.lost,
             f"{held.cpu:.0%}",
+            "" if name == SINK else f"{trial.held_us:.1f}",
             f"{report.late_ms.p99:.1f}",
-            f"{tried.made_cpu:.0%}",
-            f"{tried.made_us:.1f}",
+            f"{trial.made_cpu:.0%}",
+            f"{trial.made_us:.1f}",
         )
         sys.stdout.flush()
-        if tried.is_good or held.cpu > FULL:
+        if trial.is_good or held.cpu > FULL:
             break
-    return tried.is_good, tried.is_made_late
+    return trial
 
 
-def most(name: str, first: int, seconds: float, core: int) -> tuple[int, bool]:
-    """Find how many calls a receiver holds, and whether they may be more."""
-    held, failed, n_calls, is_bound = 0, CALLS_MAX + 1, first, True
-    while failed > held * STEP and CALLS_MIN <= n_calls <= CALLS_MAX:
-        good, made_late = holds(name, n_calls, seconds, core)
-        if good:
-            held = n_calls
+def most(name: str, first: int, seconds: float, core: int) -> tuple[Trial | None, bool]:
+    """Find the most calls that a receiver holds, and whether they may be more."""
+    held: Trial | None = None
+    n_held, failed, n_calls, is_bound = 0, CALLS_MAX + 1, first, True
+    while failed > n_held * STEP and CALLS_MIN <= n_calls <= CALLS_MAX:
+        trial = tried(name, n_calls, seconds, core)
+        if trial.is_good:
+            held, n_held = trial, n_calls
         else:
-            failed, is_bound = n_calls, made_late
-        if not held:
+            failed, is_bound = n_calls, trial.is_made_late
+        if not n_held:
             n_calls = round(n_calls / GALLOP)
         elif failed > CALLS_MAX:
-            n_calls = min(round(n_calls * GALLOP), CALLS_MAX) if held < CALLS_MAX else CALLS_MAX + 1
+            n_calls = min(round(n_calls * GALLOP), CALLS_MAX) if n_held < CALLS_MAX else CALLS_MAX + 1
         else:
-            n_calls = round((held * failed) ** 0.5)
+            n_calls = round((n_held * failed) ** 0.5)
     return held, is_bound
 
 
@@ -150,20 +159,29 @@ def main() -> None:
         "late by, p99, ms",
         "lost",
         "of its core",
+        "us each",
         "made late by, p99, ms",
         "of that core",
         "us each",
     )
     found, first = {}, FIRST
     for name in installed():
-        found[name] = most(name, first, seconds, cores[1])
-        first = max(found[name][0], CALLS_MIN)
+        held, is_bound = found[name] = most(name, first, seconds, cores[1])
+        first = CALLS_MIN if held is None else held.n_calls
     print()
-    usual, _ = found.get(USUAL, (0, False))
-    print_head("calls on one core", "times as many")
-    for name, (n_calls, is_bound) in found.items():
-        times = f"{n_calls / usual:.1f}" if usual and name != SINK else ""
-        print_row(name, f"{n_calls}{' or more' if is_bound and name != SINK else ''}", times)
+    print_head("on one core", "calls", "times as many", "processor time of a packet, of the usual one's")
+    usual, _ = found.get(USUAL, (None, False))
+    for name, (held, is_bound) in found.items():
+        if held is None:
+            print_row(name, f"fewer than {CALLS_MIN}", "", "")
+            continue
+        compares = usual is not None and name != SINK
+        print_row(
+            name,
+            f"{held.n_calls}{' or more' if is_bound and name != SINK else ''}",
+            f"{held.n_calls / usual.n_calls:.1f}" if compares else "",
+            f"{held.held_us / usual.held_us:.2f}" if compares else "",
+        )
 
 
 if __name__ == "__main__":
