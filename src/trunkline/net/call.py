@@ -152,7 +152,7 @@ class Call(EventStream):
         try:
             async with asyncio.timeout(timeout_s):
                 while self._receiver.start is None and not self._over:
-                    await Call._receive(self)
+                    await Call._receive(self)  # also where it is overridden: nobody reads yet
         except TimeoutError:
             await self._fail(
                 RemoteProtocolError(f"no start message within {timeout_s:g} s"), CloseCode.POLICY
@@ -160,7 +160,7 @@ class Call(EventStream):
         return self._receiver.start is not None
 
     def _begin(self) -> None:
-        """Begin to read for the handler, where that does not wait for who iterates."""
+        """Be told that the handler begins."""
 
     async def _receive(self) -> None:
         """Take one message, or give up a chunk that has been waited for long enough."""
