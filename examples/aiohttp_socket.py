@@ -16,13 +16,14 @@ async def media(request: web.Request) -> web.WebSocketResponse:
     receiver = StreamReceiver(sample_rate=16000)
     try:
         async for message in socket:
-            if message.type is not WSMsgType.TEXT:
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 break
             for event in receiver.receive(message.data):
                 take(event)
     except TrunklineError as error:
         await socket.close(code=1002, message=str(error).encode()[:100])
-    for event in receiver.close():  # what a connection that was lost has left
+    # What was held back; and Stop, where a platform says it by closing.
+    for event in receiver.close(in_order=socket.close_code == 1000):
         take(event)
     return socket
 

@@ -18,12 +18,13 @@ async def media(websocket: WebSocket) -> None:
     await websocket.accept()
     receiver = StreamReceiver(sample_rate=16000)
     try:
-        async for message in websocket.iter_text():
-            for event in receiver.receive(message):
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            for event in receiver.receive(message.get("text") or message["bytes"]):
                 take(event)
     except TrunklineError as error:
         await websocket.close(1002, str(error)[:100])
-    for event in receiver.close():  # what a connection that was lost has left
+    # What was held back; and Stop, where a platform says it by closing.
+    for event in receiver.close(in_order=message.get("code") == 1000):
         take(event)
 
 

@@ -31,11 +31,13 @@ class Media(WSListener):
         if frame.msg_type is WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
-        elif not frame.fin or frame.rsv1 or frame.msg_type is not WSMsgType.TEXT:
-            transport.send_close(WSCloseCode.UNSUPPORTED_DATA, b"whole text messages only")
+        elif not frame.fin or frame.rsv1 or frame.msg_type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            transport.send_close(WSCloseCode.UNSUPPORTED_DATA, b"whole messages only")
             transport.disconnect()
         else:  # what it raises, picows logs, and closes with 1011
-            for event in self._receiver.receive(frame.get_payload_as_utf8_text()):
+            is_text = frame.msg_type is WSMsgType.TEXT
+            message = frame.get_payload_as_utf8_text() if is_text else frame.get_payload_as_bytes()
+            for event in self._receiver.receive(message):
                 take(event)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

@@ -21,7 +21,8 @@ async def media(socket: ServerConnection) -> None:
                 take(event)
     except TrunklineError as error:
         await socket.close(1002, str(error)[:100])
-    for event in receiver.close():  # what a connection that was lost has left
+    # What was held back; and Stop, where a platform says it by closing.
+    for event in receiver.close(in_order=socket.close_code == 1000):
         take(event)
 
 

@@ -28,6 +28,7 @@ PCM of any length becomes payloads of one packet each:
 [80]
 """
 
+import trunkline.opus.library  # noqa: F401  # which looks for libopus when a Packetizer or a Track needs it
 from trunkline._native.packetizer import Packetizer
 from trunkline._native.track import Track
 from trunkline.timeline import Discontinuity, TrackStats

@@ -59,7 +59,7 @@ def test_ctrl_c_ends_all_calls_in_good_order(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=GUARD_S)
     told = json.loads(output)
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (130, "")
     assert (told["completed"], told["broken"], told["lost"]) == (3, 0, 0)
 
 
@@ -86,6 +86,7 @@ def test_a_terminal_has_a_live_line(tmp_path: Path) -> None:
         (("--reorder", "1%2"), 2, "is not a percentage"),
         (("--calls", "0"), 2, "--calls"),
         (("--seconds", "0"), 2, "--seconds"),
+        (("--calls", "100000000"), 1, "up to 50,000 calls"),
         (("--codec", "G722"), 2, "G722"),
         (("--cacert", __file__), 2, "--cacert is for wss://"),
         (("--report", "/dev/null/report"), 1, "error: /dev/null/report: Not a directory"),

@@ -51,6 +51,13 @@ def test_an_output_that_fails_is_given_up_with_one_warning(kind: str) -> None:
     assert shown.stderr.count("\n") == 1
 
 
+def test_an_output_that_is_closed_shows_nothing() -> None:
+    shown = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, SHOWS], capture_output=True, text=True
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+
 def test_a_locale_without_the_character_shows_another() -> None:
     code = 'from trunkline.cli.output import open_console; open_console().print("a█")'
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -442,3 +442,12 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
     assert failed.returncode == 2
     assert "Error: " in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_a_token_that_is_empty_lets_nobody_in(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUNKLINE_BEARER_TOKEN", "")
+    shown = trunkline_here(capsys, "receive", "--listen", "127.0.0.1:0")
+    assert shown.returncode == 2
+    assert "TRUNKLINE_BEARER_TOKEN is empty: give the token" in shown.stderr

@@ -101,11 +101,16 @@ def test_send_file_says_how_it_is_used() -> None:
     assert re.fullmatch(r"[^\n]+: python send_file\.py FILE\.wav ws://\S+\n", shown.stderr)
 
 
+@pytest.mark.parametrize(("dialect", "format"), [("signalwire", "PCMU"), ("vonage", "L16@16000h")])
 @pytest.mark.parametrize("library", SOCKETS)
-def test_a_socket_of_ones_own(library: str) -> None:
-    """What a call lost leaves is seen as well, its rest a frame of its own."""
-    sender = StreamSender("PCMU", call_id="CA1")
-    messages = sender.start() + sender.media(speech_like(0.1)) + sender.dtmf("5")
+def test_a_socket_of_ones_own(library: str, dialect: str, format: str) -> None:
+    """What a call lost leaves is seen as well, its rest a frame of its own; and Stop, where none is said."""
+    sender = StreamSender(format, dialect=dialect, call_id="CA1")
+    pcm = speech_like(0.1, sender.format.sample_rate)
+    messages = [
+        message.decode() if sender.is_text(message) else message
+        for message in sender.start() + sender.media(pcm) + sender.dtmf("5")
+    ]
     example = (EXAMPLES / f"{library}_socket.py").read_text()
     assert example.count("8765") == 1
     pipe = subprocess.PIPE
@@ -124,7 +129,7 @@ def test_a_socket_of_ones_own(library: str) -> None:
             assert "digit='5'" in key
             process.send_signal(signal.SIGINT)
             out, errors = process.communicate(timeout=GUARD_S)
-            assert set(out.splitlines()) <= {"20 ms of audio"}  # what the resampler held
+            assert set(out.splitlines()) <= {"20 ms of audio", "Stop()"}  # what the resampler held
             assert "Traceback" not in errors
         finally:
             process.kill()
@@ -142,14 +147,17 @@ def test_pipecat_serializer() -> None:
     assert clear == {"event": "clear", "streamSid": "MZ1"}
 
 
-async def say(url: str, messages: list[bytes]) -> None:
+async def say(url: str, messages: list[str | bytes]) -> None:
     """Send messages, once somebody listens."""
     async with asyncio.timeout(GUARD_S), aiohttp.ClientSession() as session:
         while True:
             try:
                 async with session.ws_connect(url) as connection:
                     for message in messages:
-                        await connection.send_str(message.decode())
+                        if isinstance(message, str):
+                            await connection.send_str(message)
+                        else:
+                            await connection.send_bytes(message)
                 return
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(0.05)

@@ -38,6 +38,17 @@ def error(code: str, **environment: str) -> str:
     return run.stderr.splitlines()[-1]
 
 
+PACKETIZER = """
+from trunkline.formats import CodecSpec
+from trunkline.track import Packetizer
+print(len(Packetizer(CodecSpec("OPUS", 16000)).push(bytes(640))))
+"""
+
+
+def test_who_imports_the_packetizer_alone_gets_the_library() -> None:
+    assert found(PACKETIZER) == ["1"]
+
+
 @pytest.fixture
 def copy(libopus: opus.LibraryInfo, tmp_path: Path) -> str:
     """A libopus at a path of its own."""

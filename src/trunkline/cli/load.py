@@ -99,7 +99,7 @@ def load(
 
     Tells what was late, lost and refused, and how quickly marks are echoed by an endpoint that echoes them.
     Ctrl-C ends all calls in good order. The exit code is 1 when a call was refused or broken off, or a packet
-    or the echo of a mark was lost.
+    or the echo of a mark was lost; 130 when it was interrupted.
     """
     from trunkline.net import Load  # here, so that --help needs no aiohttp
     from trunkline.net.tls import client_context
@@ -121,7 +121,7 @@ def load(
         ssl=client_context(cacert),
         seed=seed,
     )
-    told = asyncio.run(_load(making, as_json=as_json))
+    told, interrupted = asyncio.run(_load(making, as_json=as_json))
     line = msgspec.json.encode(told)
     if report is not None:
         try:
@@ -130,10 +130,10 @@ def load(
             raise OSError(describe_of(str(report), error)) from error
     if as_json:
         click.echo(line)
-    sys.exit(0 if told.is_clean else 1)
+    sys.exit(130 if interrupted else 0 if told.is_clean else 1)
 
 
-async def _load(making: "Load", *, as_json: bool) -> "LoadReport":
+async def _load(making: "Load", *, as_json: bool) -> "tuple[LoadReport, bool]":
     from trunkline.cli.load_view import LoadView
     from trunkline.cli.view import stop_on_signals, warnings_in
 
@@ -152,4 +152,4 @@ async def _load(making: "Load", *, as_json: bool) -> "LoadReport":
         told = await running
         if not as_json:
             view.tell(told)
-    return told
+    return told, stop.is_set()

@@ -1,6 +1,7 @@
 """Options that more than one command takes, and how their values are read."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,20 @@ TRACKS = {
     "both_tracks": ("inbound", "outbound"),
 }
 
+TOKEN_VARIABLE = "TRUNKLINE_BEARER_TOKEN"  # noqa: S105
+
+
+def read_token(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a variable that is empty, which click takes for none: a secret that is missing opens no door."""
+    if value is None and TOKEN_VARIABLE in os.environ:
+        raise click.UsageError(f"{TOKEN_VARIABLE} is empty: give the token, or unset it to take everybody")
+    return value
+
+
 bearer_token_option = click.option(
     "--bearer-token",
-    envvar="TRUNKLINE_BEARER_TOKEN",
+    callback=read_token,
+    envvar=TOKEN_VARIABLE,
     show_envvar=True,
     metavar="TOKEN",
     help="Authorization of the stream. The variable keeps it out of the list of processes.",

@@ -57,8 +57,8 @@ def open_console() -> "Console":
 class _BestEffort:
     """A text stream that is given up, with one warning, when it fails: a full disk, a closed pipe."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = open(os.devnull, "w") if stream is None else stream  # noqa: SIM115  # None: it is closed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -1,6 +1,8 @@
 """Captures of the calls of a server: a file for each, which costs a call nothing when it fails."""
 
+import errno
 import logging
+import os
 from pathlib import Path
 
 from trunkline.errors import FormatError
@@ -23,7 +25,10 @@ class Captures:
             raise FormatError(
                 f"messages of up to {max_message_bytes} bytes: a capture takes at most {MESSAGE_BYTES_MAX}"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from error
         self._path = path
         self._number = 0
 

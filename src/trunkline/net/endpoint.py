@@ -207,7 +207,7 @@ class Endpoint:
 
     async def _run(self, call: Call, place: Place) -> None:
         if not await call._wait_for_start(self.start_timeout_s):
-            _log.warning("%s: no stream: %s", call.peer, call.error)
+            _log.warning("%s: no stream: %s", call.peer, call.error or "it hung up")
             self._counts.not_begun += 1
             return
         place.begin()

@@ -22,6 +22,7 @@ from trunkline.track import Packetizer
 __all__ = ["Load", "LoadReport", "Pacer", "Quantiles"]
 
 SPEECH_S: Final = 10.0  # encoded once; each call begins somewhere in it
+CALLS_MAX: Final = 50_000  # an address has no more ports to call one from
 RUN_CALLS: Final = 32  # some 0.3 ms
 REASONS_MAX: Final = 20  # that are told apart
 OTHER_REASONS: Final = "others"
@@ -172,10 +173,12 @@ class Load:
         seed: int = 0,
     ) -> None:
         check_url(url)
-        if calls < 1 or rounds < 1:
-            raise FormatError(f"{calls} calls in {rounds} rounds: takes 1 or more")
+        if not 1 <= calls <= CALLS_MAX or rounds < 1:
+            raise FormatError(f"{calls:,} calls, {rounds} rounds: takes 1 or more, up to {CALLS_MAX:,} calls")
         if not 0 < seconds < math.inf or not 0 < connects_per_s < math.inf:
-            raise FormatError(f"{seconds} s, {connects_per_s} connects a second: takes more than 0")
+            raise FormatError(
+                f"{seconds} s, {connects_per_s} connects a second: takes more than 0, and no infinity"
+            )
         if not 0 <= drop < 1 or not 0 <= reorder < 1:
             raise FormatError(f"drop of {drop}, reorder of {reorder}: takes 0 to below 1")
         self._url = url

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -142,6 +143,8 @@ class CallRecordings:
         self._layout = layout
         self._format = format
         self.directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.directory):  # it fails now, and not with each call
+            pass
         self._on_start = on_start
         self._on_end = on_end
         self.stats = RecordingStats()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIGITS",
+    "MESSAGE_BYTES_MAX",
     "NUMBER_MAX",
     "TRACKS",
     "Count",
@@ -23,6 +24,7 @@ __all__ = [
     "Number",
     "Text",
     "check_digit",
+    "check_size",
     "check_text",
     "clipped",
     "decoded",
@@ -34,6 +36,7 @@ __all__ = [
 TRACKS: Final = ("inbound", "outbound")
 
 DEPTH_MAX: Final = 64
+MESSAGE_BYTES_MAX: Final = 65_536  # of what is sent; what is read has a limit of its own
 NUMBER_MAX: Final = 2**53  # above it JSON readers that use doubles disagree
 DIGITS: Final = frozenset("0123456789*#ABCD")
 ERROR_CHARS_MAX: Final = 200
@@ -89,6 +92,12 @@ def check_text(*texts: str) -> None:
             raise LocalProtocolError(f"{text[:32]!r} is not Unicode text: {error}") from None
         if "\0" in text:
             raise LocalProtocolError(f"{text[:32]!r} holds a NUL character")
+
+
+def check_size(message: bytes) -> None:
+    """Refuse a message that is longer than most endpoints read: LocalProtocolError."""
+    if len(message) > MESSAGE_BYTES_MAX:
+        raise LocalProtocolError(f"message of {len(message)} bytes: takes up to {MESSAGE_BYTES_MAX}")
 
 
 def check_digit(digit: str) -> None:

@@ -220,7 +220,9 @@ class StreamSender(MediaSender):
         self._check_live("mark")
         self.check_has("mark")
         messages.check_text(name)
-        return [self._writer.mark(name)]
+        message = self._writer.mark(name)
+        messages.check_size(message)
+        return [message]
 
     @exclusive
     def clear(self) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
@@ -56,7 +57,7 @@ class WavWriter(Exclusive):
     ) -> None:
         if encoding not in ENCODINGS:
             raise FormatError(f"encoding {encoding!r}: writes {', '.join(ENCODINGS)}")
-        self._format = WavFormat(encoding, sample_rate, channels)
+        self._format = WavFormat(encoding, index(sample_rate), index(channels))
         self._header = FileHeader(self._format, metadata_chunks(metadata) if metadata else b"")
         self._header_bytes = self._header.n_bytes
         self._block_bytes = self._format.block_bytes
