@@ -28,7 +28,6 @@ BROKEN = {
     "reserved bit of a ping": (1002, [frame(PING, rsv=4)]),
     "reserved opcode": (1002, [frame(3)]),
     "reserved control opcode": (1002, [frame(11)]),
-    "not masked": (1002, [b"\x81\x02{}"]),
     "a fragment of nothing": (1002, [frame(CONTINUATION, b"{}")]),
     "a message within another": (1002, [frame(TEXT, b"{", fin=False), frame(TEXT, b"}")]),
     "a fragmented ping": (1002, [frame(PING, fin=False)]),
@@ -70,6 +69,23 @@ def test_what_breaks_the_rules_is_closed(serving: Serve, adapter: str, name: str
             call = await seen.ended.get()
         assert isinstance(call.error, RemoteProtocolError)
         assert [type(event) for event in seen.events["call-1"]] == [Start]
+
+    run(main())
+
+
+def test_a_frame_that_is_not_masked_is_refused_but_by_aiohttp(serving: Serve, adapter: str) -> None:
+    stop = MESSAGES[-1]
+    assert len(stop) < 126
+
+    async def main() -> None:
+        seen = Seen()
+        async with serving(seen) as server, upgraded(server.url) as client:
+            await say(client)
+            await seen.until("call-1", 1)
+            await client.send(bytes([0x80 | TEXT, len(stop)]) + stop)
+            assert await client.closed() == (1000 if adapter == "aiohttp" else 1002)
+            call = await seen.ended.get()
+        assert (call.error is None) is (adapter == "aiohttp")
 
     run(main())
 
