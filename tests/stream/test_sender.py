@@ -398,6 +398,6 @@ def test_a_rate_is_a_whole_number() -> None:
 def test_a_mark_that_no_endpoint_reads_is_refused() -> None:
     sender = StreamSender("PCMU")
     sender.start()
-    with pytest.raises(LocalProtocolError, match="message of 7[0-9]{4} bytes: takes up to 65536"):
+    with pytest.raises(LocalProtocolError, match=r"message of 7[0-9]{4} bytes: takes up to 65536"):
         sender.mark("x" * 70_000)
     assert StreamReceiver(role="platform", format="PCMU").receive(sender.mark("x" * 65_000)[0])
