@@ -25,6 +25,7 @@ from tests.net.endpoints import call_messages, close_of, pcm_of, received_direct
 from trunkline.cli.ending import Ending
 from trunkline.cli.live import RecordingView
 from trunkline.cli.receiving import Receiving
+from trunkline.cli.summary import counted
 from trunkline.cli.worker import Report
 from trunkline.cli.workers import Workers
 from trunkline.net import RecordingStats
@@ -164,7 +165,11 @@ def test_what_lasts_for_longer_than_the_drain_is_ended_and_kept(
         run(calls(process, url, status))
         code, output, errors = read_rest(process)
     assert (code, errors) == (0, "")
-    assert output.count("cut short: closed on this side before stop: server is shutting down") == 2
+    why = "cut short: closed on this side before stop: server is shutting down"
+    ended = re.findall(
+        rf"^ended \S+/(\d)_s\.wav: 0\.\d+ s; inbound: \d+ packets.*; {why}$", output, re.MULTILINE
+    )
+    assert sorted(ended) == ["0", "1"]
     for k in range(2):
         assert_recorded(tmp_path, k, HALF)
 
@@ -217,14 +222,18 @@ def test_a_process_that_is_killed_costs_the_others_no_call(tmp_path: Path) -> No
         counters = [name for name in before if "_total" in name]
         assert {name for name in counters if after[name] < before[name]} == set()
         assert after["trunkline_calls_total"] == n_calls
+        assert after["trunkline_live_calls"] == 0
         assert after["trunkline_calls_ended_total stopped"] == len(kept)
+        assert after["trunkline_calls_ended_total lost"] == n_calls - len(kept)
+        assert after["trunkline_recordings_total written"] == len(kept)
+        assert after["trunkline_recordings_total failed"] == n_calls - len(kept)
         return kept
 
     with serving(out, *options) as (process, url, status):
         kept = run(calls(process, url, status))
         process.send_signal(signal.SIGINT)
         code, output, errors = read_rest(process)
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (1, "")
     assert 0 < len(kept) < n_calls
     for k in range(n_calls):
         if k in kept:
@@ -241,7 +250,10 @@ def test_a_process_that_is_killed_costs_the_others_no_call(tmp_path: Path) -> No
     assert len(ended) == len(kept)
     warnings = [line for line in lines if line.startswith("warning: ")]
     assert len(warnings) == 1
-    assert re.search(r"process \d+ was killed by signal 9; another one takes its place", warnings[0])
+    lost = counted(n_calls - len(kept), "call")
+    assert re.search(
+        rf"process \d+ was killed by signal 9, {lost} lost; another one takes its place", warnings[0]
+    )
     assert len(lines) == n_calls + len(kept) + 1
     told = [json.loads(line) for line in stats.read_text().splitlines()]
     assert sorted(line["call_id"] for line in told) == sorted(map(str, kept))
@@ -357,13 +369,10 @@ def test_a_process_that_hangs_is_counted_as_it_was_and_killed(
     )
     monkeypatch.setattr("trunkline.cli.workers.REPORT_TIMEOUT_S", 0.01)
     monkeypatch.setattr("trunkline.cli.workers.CLOSE_TIMEOUT_S", 0.01)
-    receiving = Receiving(
-        "127.0.0.1", 0, tmp_path, "stereo", "wav", None, None, None, None, 0.01, n_calls=None, options={}
-    )
 
     async def main() -> None:
         ending = Ending()
-        workers = Workers(receiving, 2, ending, RecordingView(), debug=False)
+        workers = Workers(of_nothing(tmp_path), 2, ending, RecordingView(), debug=False)
         keeping = asyncio.create_task(workers.keep())
         assert await workers.url() == "ws://x/"
         assert workers.health() == "ok"
@@ -373,10 +382,66 @@ def test_a_process_that_hangs_is_counted_as_it_was_and_killed(
         assert workers.health() == "draining"
         await keeping
         assert workers.exit_code == 1
-        assert (await workers.total()).server.live_calls == 0
-        assert "trunkline_calls_total 6\n" in await workers.metrics()
+        total = await workers.total()
+        assert (total.server.calls, total.server.live_calls) == (6, 0)
+        assert total.server.ended["lost"] == 2
+        assert total.recordings == RecordingStats(written=4, failed=2)
 
     run(main())
+
+
+DIES_ONCE_ASKED = """
+import os, signal, sys
+told = sys.argv[1:]
+os.write(0, told[0].encode() + b"\\n")
+said = b""
+while not said.endswith(b"report\\n"):
+    said += os.read(0, 65536)
+os.write(0, told[1].encode() + b"\\n")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_process_counted_before_it_was_killed_counts_though_nobody_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zero = CallCounts().stats({})
+    told = [
+        Report(
+            "ws://x/", msgspec.structs.replace(zero, calls=n_calls, live_calls=1), RecordingStats(n_calls - 1)
+        )
+        for n_calls in (3, 7)
+    ]
+    lines = [msgspec.json.encode(report).decode() for report in told]
+    monkeypatch.setattr("trunkline.cli.workers.COMMAND", (sys.executable, "-c", DIES_ONCE_ASKED, *lines))
+    monkeypatch.setattr("trunkline.cli.workers.REPORT_S", 0.01)
+
+    async def main() -> None:
+        ending = Ending()
+
+        class View(RecordingView):
+            def note(self, text: str, style: str = "") -> None:
+                assert re.fullmatch(
+                    r"warning: process \d+ was killed by signal 9, 1 call lost; another one takes its place",
+                    text,
+                )
+                ending.drain()
+
+        workers = Workers(of_nothing(tmp_path), 1, ending, View(), debug=False)
+        await workers.keep()
+        total = await workers.total()
+        assert (total.server.calls, total.server.ended["lost"]) == (7, 1)
+        assert total.recordings == RecordingStats(written=6, failed=1)
+        assert workers.exit_code == 1
+
+    run(main())
+
+
+def of_nothing(out: Path) -> Receiving:
+    """What a process is sent that does not read it."""
+    return Receiving(
+        "127.0.0.1", 0, out, "stereo", "wav", None, None, None, None, 0.01, n_calls=None, options={}
+    )
 
 
 def test_elsewhere_a_port_is_not_shared(

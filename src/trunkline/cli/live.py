@@ -42,15 +42,15 @@ class RecordingView(LiveView):
             )
 
     def ended(self, recording: CallRecording) -> None:
-        """Print what became of a recording."""
+        """Print what became of a recording: one line, as other processes print between two."""
         if recording in self.running:
             self.running.remove(recording)
         self.n_ended += 1
         self.n_failed += recording.error is not None
         tracks = "".join(f"; {track}: {summary(stats)}" for track, stats in recording.call.stats.items())
-        self.note(f"ended {_files(recording)}: {recording.duration_ms / 1000:.2f} s{tracks}")
-        if recording.call.error is not None:
-            self.note(f"  cut short: {recording.call.error}", style="yellow")
+        error = recording.call.error
+        why, style = ("", "") if error is None else (f"; cut short: {error}", "yellow")
+        self.note(f"ended {_files(recording)}: {recording.duration_ms / 1000:.2f} s{tracks}{why}", style)
 
     def _table(self) -> Table:
         fit = max(1, (self._console.height - 4) // 2)

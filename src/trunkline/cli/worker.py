@@ -51,6 +51,17 @@ class Report(msgspec.Struct, frozen=True):
     def __add__(self, other: "Report") -> "Report":
         return Report(self.url, self.server + other.server, self.recordings + other.recordings)
 
+    def when_gone(self) -> "Report":
+        """Count the calls that are live as lost, and the recordings that are not closed as failed."""
+        server, recordings = self.server, self.recordings
+        ended = {**server.ended, "lost": server.ended["lost"] + server.live_calls}
+        n_open = server.calls - recordings.written - recordings.failed  # each call is recorded
+        return Report(
+            self.url,
+            msgspec.structs.replace(server, live_calls=0, ended=ended),
+            recordings + RecordingStats(failed=n_open),
+        )
+
 
 def order(receiving: Receiving, *, debug: bool) -> bytes:
     """Write what a worker is to do, as it reads it first."""

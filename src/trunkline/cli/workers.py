@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from trunkline.cli.ending import Ending, first_of
 from trunkline.cli.live import RecordingView
 from trunkline.cli.output import describe
 from trunkline.cli.receiving import Receiving, naming_port, open_status
+from trunkline.cli.summary import counted
 from trunkline.cli.view import is_debugging, warnings_in
 from trunkline.cli.worker import Report, Wish, order
 from trunkline.metrics import family
@@ -30,6 +32,7 @@ __all__ = ["Workers", "run_workers"]
 
 COMMAND: Final = (sys.executable, "-P", "-m", "trunkline.cli.worker")
 RESTART_S: Final = 1.0  # from the start of a worker to that of the next in its place, at least
+REPORT_S: Final = 1.0  # how old what a worker told last may be: it is what counts when the worker is killed
 REPORT_TIMEOUT_S: Final = 2.0  # then what a worker told last has to do
 CLOSE_TIMEOUT_S: Final = 15.0  # what a worker has to end its calls in, before it is killed
 
@@ -94,7 +97,7 @@ class Workers:
 
     @property
     def exit_code(self) -> int:
-        """1 when a recording could not be written, a worker could not begin, or one did not end well."""
+        """1 when a recording has failed, a worker could not begin, or one did not end well."""
         return 1 if self._failed or self._past.recordings.failed else 0
 
     async def keep(self) -> None:
@@ -161,8 +164,9 @@ class Workers:
             except OSError as error:  # no process, or no file, may be made
                 code, report, what = 1, None, f"a process cannot begin: {describe(error)}"
             if report is not None:
-                over = msgspec.structs.replace(report.server, live_calls=0)
-                self._past += msgspec.structs.replace(report, server=over)
+                self._past += report.when_gone()
+                if report.server.live_calls:
+                    what += f", {counted(report.server.live_calls, 'call')} lost"
             elif not self._url:  # whatever stops it will stop the next one
                 ending.end()
             if ending.begun.is_set():
@@ -190,7 +194,7 @@ class _Worker:
         self._order = order
         self._ending = ending
         self._on_told = told
-        self._told = asyncio.Event()
+        self._asked: deque[asyncio.Event] = deque()  # one for each answer that is due
         self._writer: asyncio.StreamWriter | None = None
 
     async def run(self) -> tuple[int, Report | None]:
@@ -208,16 +212,21 @@ class _Worker:
         self._writer.write(self._order)
         if self._ending.begun.is_set():
             self.tell(Wish.END if self._ending.now.is_set() else Wish.DRAIN)
+        asking = asyncio.create_task(self._keep_asking())
         try:
             while line := await reader.readline():
                 self.report = msgspec.json.decode(line, type=Report)
-                self._told.set()
+                if self._asked:
+                    self._asked.popleft().set()
                 self._on_told()
         except (ConnectionError, msgspec.DecodeError):  # it died in the middle of a line, or of reading ours
             pass
+        finally:
+            asking.cancel()
         self._writer.close()
         self._writer = None
-        self._told.set()
+        while self._asked:
+            self._asked.popleft().set()
         code = await process.wait()
         report, self.report = self.report, None
         return code, report
@@ -230,11 +239,23 @@ class _Worker:
     async def ask(self) -> None:
         """Have its report be of now, unless it does not answer in time."""
         if self.report is not None and self._writer is not None:
-            self._told.clear()
-            self.tell(Wish.REPORT)
             with suppress(TimeoutError):
                 async with asyncio.timeout(REPORT_TIMEOUT_S):
-                    await self._told.wait()
+                    await self._ask().wait()
+
+    def _ask(self) -> asyncio.Event:
+        """Have it report; give what is set when the answer has come, or can come no more."""
+        answered = asyncio.Event()
+        self._asked.append(answered)
+        self.tell(Wish.REPORT)
+        return answered
+
+    async def _keep_asking(self) -> None:
+        """Have its report be of now, or of a second ago; one that does not answer is not asked again."""
+        while True:
+            await asyncio.sleep(REPORT_S)
+            if self.report is not None and not self._asked:
+                self._ask()
 
     def kill(self) -> None:
         """End a process that does not end by itself."""
