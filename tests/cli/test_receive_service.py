@@ -26,7 +26,7 @@ from trunkline.cli.ending import Ending
 from trunkline.cli.live import RecordingView
 from trunkline.cli.receiving import Receiving
 from trunkline.cli.summary import counted
-from trunkline.cli.worker import Report
+from trunkline.cli.worker import Report, order
 from trunkline.cli.workers import Workers
 from trunkline.net import RecordingStats
 from trunkline.net.server_stats import CallCounts
@@ -121,6 +121,21 @@ def test_a_process_that_is_told_nothing_ends() -> None:
         with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, text=True) as process:
             ours.close()
             assert read_rest(process) == (1, None, "")
+
+
+def test_a_process_that_ends_may_be_asked_until_its_last_report_is_read(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "trunkline.cli.worker"]
+    with theirs, subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, text=True) as process:
+        theirs.close()
+        with ours, ours.makefile("rb") as told:
+            ours.sendall(order(of_nothing(tmp_path), debug=False))
+            url = msgspec.json.decode(told.readline(), type=Report).url
+            ours.sendall(b"drain\n")
+            assert msgspec.json.decode(told.readline(), type=Report).url == url
+            assert told.read() == b""
+            ours.sendall(b"report\n")
+        assert read_rest(process) == (0, None, "")
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", 2)])
@@ -438,7 +453,7 @@ def test_what_a_process_counted_before_it_was_killed_counts_though_nobody_looked
 
 
 def of_nothing(out: Path) -> Receiving:
-    """What a process is sent that does not read it."""
+    """Make the options of a process that nobody calls."""
     return Receiving(
         "127.0.0.1", 0, out, "stereo", "wav", None, None, None, None, 0.01, n_calls=None, options={}
     )

@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -116,6 +117,10 @@ async def _work(receiving: Receiving, connection: socket.socket, debug: bool) ->
             await receiving.drain(server, ending)
         report()
     obeying.cancel()
+    await asyncio.wait([obeying])
+    writer.write_eof()
+    with suppress(ConnectionError):  # nobody is there any more
+        await reader.read()  # until that is read: who writes into a closed socket may read no more of it
     writer.close()
 
 
