@@ -411,7 +411,7 @@ told = sys.argv[1:]
 os.write(0, told[0].encode() + b"\\n")
 said = b""
 while not said.endswith(b"report\\n"):
-    said += os.read(0, 65536)
+    said += os.read(0, 65536) or sys.exit(1)
 os.write(0, told[1].encode() + b"\\n")
 os.kill(os.getpid(), signal.SIGKILL)
 """
