@@ -75,22 +75,22 @@ class Track:
     @property
     def stats(self) -> TrackStats:
         return TrackStats(
-            self.packets,
-            self.payload_bytes,
-            self.late,
-            self.duplicates,
-            0,
-            0,
-            self.lost,
-            self.concealed * 1000 / self.format.sample_rate,
-            0.0,
-            self.discontinuities,
-            self.resyncs,
-            self.decoded * 1000 / self.format.sample_rate,
-            0.0,
-            0.0,
-            self._level_dbfs(),
-            self.clipped,
+            packets=self.packets,
+            bytes=self.payload_bytes,
+            late=self.late,
+            duplicates=self.duplicates,
+            reordered=0,
+            discarded=0,
+            lost=self.lost,
+            concealed_ms=self.concealed * 1000 / self.format.sample_rate,
+            fec_ms=0.0,
+            discontinuities=self.discontinuities,
+            resyncs=self.resyncs,
+            media_ms=self.decoded * 1000 / self.format.sample_rate,
+            clipped_samples=self.clipped,
+            jitter_ms=0.0,
+            drift_ppm=0.0,
+            level_dbfs=self._level_dbfs(),
         )
 
     def _level_dbfs(self) -> float:
