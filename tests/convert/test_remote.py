@@ -34,7 +34,7 @@ def recording() -> bytes:
 def server() -> Iterator[str]:
     """Start an S3; give its address."""
     moto = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
+    s3fs = pytest.importorskip("s3fs")
     running = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     running.start()
     with pytest.MonkeyPatch.context() as patch:
@@ -44,6 +44,7 @@ def server() -> Iterator[str]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield f"http://{host}:{port}"
+    s3fs.S3FileSystem.clear_instance_cache()  # the next S3 of this process has another address
     running.stop()
 
 
