@@ -52,7 +52,7 @@ def test_a_handler_gets_what_a_receiver_gives(serving: Serve) -> None:
         events, expected = seen.events["call-1"], received_directly(messages)
         assert [type(event) for event in events] == [type(event) for event in expected]
         assert pcm_of(events) == pcm_of(expected)
-        assert type(call) is Call
+        assert isinstance(call, Call)
         assert call.error is None
         assert call.peer.startswith("127.0.0.1:")
         assert call.stats["inbound"].packets == 51

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 STEMS = [
     "_buffer",
     "exclusive",
+    "event_stream",
     "cpu",
     "g711",
     "audioop",

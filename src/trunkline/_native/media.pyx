@@ -36,9 +36,6 @@ cdef extern from "trunkline/media.h" nogil:
 
     bint tl_media_scan(const char *text, size_t n_chars, tl_media *media)
 
-    ctypedef struct tl_media_scanner:
-        pass
-
     bint tl_media_scan_next(tl_media_scanner *scanner, const char *text, size_t n_chars, tl_media *media)
     size_t tl_media_depth(const char *text, size_t n_chars)
 
@@ -103,17 +100,6 @@ def depth(bytes text not None):
 cdef class MediaReader(Exclusive):
     """What a StreamReceiver is made of: it takes plain media of tracks that it knows, a subclass the rest."""
 
-    cdef bytes stream_id  # None: there is no stream yet, or no longer
-    cdef Py_ssize_t max_bytes
-    cdef bint has_default_track, is_binary
-    cdef bytearray kept  # of a stream of frames, what has not been read yet; None: it is one of messages
-    cdef uint8_t frame_kind
-    cdef int64_t origin_ms  # of the timestamps; below 0: that of the first to come
-    cdef tl_isa isa
-    cdef tl_media_scanner scanner
-    cdef Track inbound
-    cdef Track outbound
-
     def __cinit__(self, *args, **options):
         self.isa = selected_isa()
 
@@ -164,12 +150,16 @@ cdef class MediaReader(Exclusive):
     @property
     def next_deadline_ms(self):
         """When `poll` has something to give, in the time of `arrival_ms`; None: not without a message."""
+        cdef double deadline_ms = self.deadline_ms()
+        return None if deadline_ms == INFINITY else deadline_ms
+
+    cdef double deadline_ms(self):
         cdef double deadline_ms = INFINITY
         if self.inbound is not None:
             deadline_ms = tl_track_deadline_ms(self.inbound.track)
         if self.outbound is not None:
             deadline_ms = min(deadline_ms, tl_track_deadline_ms(self.outbound.track))
-        return None if deadline_ms == INFINITY else deadline_ms
+        return deadline_ms
 
     def receive(self, message, arrival_ms=None):
         """Take one text message, which came at `arrival_ms` of any clock that does not step.
@@ -182,30 +172,31 @@ cdef class MediaReader(Exclusive):
         base64, no Opus packet), FormatError (a codec that we do not decode), LibraryMissingError (no
         libopus), LocalProtocolError after `close`, ConcurrentUseError when another thread is inside.
         """
+        cdef list events = self.take_plain(message, arrival_ms)
+        return self._receive(message, arrival_ms) if events is None else events
+
+    # None, and nothing has been done: it is no plain media, or something is wrong.
+    cdef list take_plain(self, object message, object arrival_ms):
         cdef const char *chars
         cdef Py_ssize_t n_chars
-        cdef list events
         if self.stream_id is None or self.busy:
-            return self._receive(message, arrival_ms)
+            return None
         if type(message) is str:
             try:
                 chars = PyUnicode_AsUTF8AndSize(message, &n_chars)  # no copy when it is ASCII
             except UnicodeEncodeError:
-                return self._receive(message, arrival_ms)
+                return None
         elif type(message) is bytes:
             chars = PyBytes_AsString(message)
             n_chars = PyBytes_Size(message)
         else:
-            return self._receive(message, arrival_ms)
+            return None
         if self.kept is not None:
-            events = self.take_frames(message, arrival_ms)
-        elif self.is_binary:
-            events = self.take_binary(message, arrival_ms)
-        else:
-            events = self.take(chars, n_chars, arrival_ms)
-        return self._receive(message, arrival_ms) if events is None else events
+            return self.take_frames(message, arrival_ms)
+        if self.is_binary:
+            return self.take_binary(message, arrival_ms)
+        return self.take(chars, n_chars, arrival_ms)
 
-    # None, and nothing has been done: it is no plain media, or something is wrong.
     cdef list take_binary(self, object message, object arrival_ms):
         if type(message) is not bytes or self.inbound is None or PyBytes_Size(message) > self.max_bytes:
             return None

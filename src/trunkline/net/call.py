@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -152,7 +153,7 @@ class Call(EventStream):
         try:
             async with asyncio.timeout(timeout_s):
                 while self._receiver.start is None and not self._over:
-                    await Call._receive(self)  # also where it is overridden: nobody reads yet
+                    await self._receive_one()
         except TimeoutError:
             await self._fail(
                 RemoteProtocolError(f"no start message within {timeout_s:g} s"), CloseCode.POLICY
@@ -162,7 +163,10 @@ class Call(EventStream):
     def _begin(self) -> None:
         """Be told that the handler begins."""
 
-    async def _receive(self) -> None:
+    def _receive(self) -> Awaitable[None]:
+        return self._receive_one()
+
+    async def _receive_one(self) -> None:
         """Take one message, or give up a chunk that has been waited for long enough."""
         self._taken_in_turn += 1
         if self._taken_in_turn >= MESSAGES_A_TURN:

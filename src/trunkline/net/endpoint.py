@@ -13,6 +13,7 @@ from trunkline.errors import CallEndedError, FormatError
 from trunkline.net.admission import Admission, Place, Refusal
 from trunkline.net.call import MAX_QUEUED_S, Call
 from trunkline.net.capture import CallCapture, Captures
+from trunkline.net.pushed import PushedCall, PushingSocket
 from trunkline.net.read_ahead import ReadAheadCall
 from trunkline.net.server_stats import CallCounts, ServerStats, reason_of
 from trunkline.net.stream_socket import CLOSE_TIMEOUT_S, CloseCode, StreamSocket
@@ -119,7 +120,7 @@ class Endpoint:
         )
         self._make_receiver()  # what it refuses is refused now, not call by call
         self._max_queued_s = max_queued_s
-        self._make_call = Call if slow_handler == "block" else partial(ReadAheadCall, max_unread=max_unread)
+        self._max_unread = None if slow_handler == "block" else max_unread
         self._captures = None if capture is None else Captures(Path(capture), max_message_bytes)
         self.max_message_bytes = max_message_bytes
         self.start_timeout_s = start_timeout_s
@@ -169,7 +170,7 @@ class Endpoint:
     async def answer(self, socket: StreamSocket, place: Place) -> None:
         """Have the call of a socket from its upgrade to its end; leave the place."""
         capture = None if self._captures is None else CallCapture(self._captures)
-        call = self._make_call(socket, self._make_receiver(), self._max_queued_s, capture)
+        call = self._call_of(socket, capture)
         self._calls.add(call)
         self._idle.clear()
         try:
@@ -183,6 +184,14 @@ class Endpoint:
             self._calls.discard(call)
             if not self._calls:
                 self._idle.set()
+
+    def _call_of(self, socket: StreamSocket, capture: CallCapture | None) -> Call:
+        receiver = self._make_receiver()
+        if self._max_unread is not None:
+            return ReadAheadCall(socket, receiver, self._max_queued_s, capture, max_unread=self._max_unread)
+        if capture is None and isinstance(socket, PushingSocket):
+            return PushedCall(socket, receiver, self._max_queued_s)
+        return Call(socket, receiver, self._max_queued_s, capture)
 
     async def drain(self, timeout_s: float) -> bool:
         """Let nobody in, and wait for the calls to end as they would; False when some have not in time."""
@@ -215,7 +224,8 @@ class Endpoint:
         call._begin()
         reason = None
         try:
-            await self._handler(call)
+            # A task of its own: what wakes it need not wake all that waits for it, up to the server's.
+            await asyncio.ensure_future(self._handler(call))
         except* CallEndedError:
             await call.close()
         except* Exception:

@@ -1,17 +1,17 @@
 """EventStream: what a stream brings, as an async iterator; whatever its socket."""
 
 from abc import ABC, abstractmethod
-from collections import deque
-from typing import Self
+from collections.abc import Awaitable
 
-from trunkline.errors import ConcurrentUseError, LocalProtocolError, TrunklineError
-from trunkline.stream import Event, RtpReceiver, Start, StreamReceiver
+from trunkline._native.event_stream import Events
+from trunkline.errors import LocalProtocolError, TrunklineError
+from trunkline.stream import RtpReceiver, Start, StreamReceiver
 from trunkline.timeline import TrackStats
 
 __all__ = ["EventStream"]
 
 
-class EventStream(ABC):
+class EventStream(Events, ABC):
     """Iterate over it for the events of its receiver, from Start on."""
 
     def __init__(self, peer: str, receiver: StreamReceiver | RtpReceiver) -> None:
@@ -19,10 +19,6 @@ class EventStream(ABC):
         self.error: TrunklineError | None = None
         self.broke_protocol = False  # `error` is of what the peer said, and not of its connection
         self._receiver = receiver
-        self._events: deque[Event] = deque()
-        self._over = False
-        self._told_all = False  # the iteration has ended
-        self._iterates = False
 
     @property
     def start(self) -> Start:
@@ -41,23 +37,6 @@ class EventStream(ABC):
         """Counters of each track so far."""
         return self._receiver.stats
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._iterates:
-            raise ConcurrentUseError(f"{type(self).__name__}: two tasks iterate over it")
-        self._iterates = True
-        try:
-            while not self._events:
-                if self._over:
-                    self._told_all = True
-                    raise StopAsyncIteration
-                await self._receive()
-            return self._events.popleft()
-        finally:
-            self._iterates = False
-
     @abstractmethod
-    async def _receive(self) -> None:
+    def _receive(self) -> Awaitable[None]:
         """Wait for something to happen."""

@@ -15,6 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final, Unpack
 
+from trunkline._native.event_stream import Doorbell
 from trunkline.errors import RemoteProtocolError
 from trunkline.extras import needs_extra
 from trunkline.net.endpoint import Endpoint, EndpointOptions, Handler, log_refusal
@@ -129,6 +130,26 @@ def _refused(
 class PicowsSocket(picows.WSListener):
     """The socket of a call on picows's server."""
 
+    __slots__ = (
+        "_answer",
+        "_arrived",
+        "_doorbell",
+        "_fragments",
+        "_held_bytes",
+        "_is_closing",
+        "_is_lost",
+        "_is_paused",
+        "_loop",
+        "_max_message_bytes",
+        "_messages",
+        "_push",
+        "_transport",
+        "_type",
+        "_writable",
+        "close_code",
+        "peer",
+    )
+
     def __init__(self, max_message_bytes: int, answer: Answer) -> None:
         self.peer = "unknown"
         self.close_code: int | None = None
@@ -143,6 +164,8 @@ class PicowsSocket(picows.WSListener):
         self._is_lost = False
         self._is_paused = False
         self._arrived: asyncio.Future[None] | None = None
+        self._doorbell = Doorbell(self._loop)
+        self._push: Callable[[str | bytes], bool] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -168,15 +191,17 @@ class PicowsSocket(picows.WSListener):
             self._on_fragment(kind, frame)
 
     def _on_message(self, kind: WSMsgType, frame: WSFrame) -> None:
+        message: str | bytes
         if kind is not _TEXT:
-            self._hold(frame.get_payload_as_bytes())
-            return
-        try:
-            text = frame.get_payload_as_utf8_text()
-        except UnicodeDecodeError as error:
-            self._put(NotUtf8Error(frame.get_payload_as_bytes(), error))
+            message = frame.get_payload_as_bytes()
         else:
-            self._hold(text)
+            try:
+                message = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError as error:
+                self._put(NotUtf8Error(frame.get_payload_as_bytes(), error))
+                return
+        if self._push is None or not self._push(message):
+            self._hold(message)
 
     def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
         if (kind in _DATA) is (self._fragments is not None):
@@ -224,9 +249,17 @@ class PicowsSocket(picows.WSListener):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    @property
+    def holds(self) -> bool:
+        return bool(self._messages) or self._is_lost or self.close_code is not None
+
+    def push_to(self, push: Callable[[str | bytes], bool]) -> Doorbell:
+        self._push = push
+        return self._doorbell
+
     async def receive(self) -> str | bytes | None:
         while not self._messages:
-            if self._is_lost or self.close_code is not None:
+            if self.holds:  # its end
                 return None
             self._arrived = self._loop.create_future()
             await self._arrived
@@ -287,3 +320,4 @@ class PicowsSocket(picows.WSListener):
     def _wake(self) -> None:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
+        self._doorbell.ring()

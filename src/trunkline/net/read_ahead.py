@@ -44,7 +44,7 @@ class ReadAheadCall(Call):
     async def _read_on(self) -> None:
         try:
             while not self._over:
-                await super()._receive()
+                await self._receive_one()
                 while len(self._events) > self._max_unread:
                     self._drop_oldest()
                 self._arrived.set()
