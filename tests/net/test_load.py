@@ -8,7 +8,7 @@ import pytest
 
 from trunkline.errors import FormatError, LocalProtocolError
 from trunkline.formats import CodecSpec
-from trunkline.net import Call, Load, LoadReport, load_call, serve
+from trunkline.net import Call, Load, LoadReport, load, load_call, serve
 from trunkline.net.load import Pacer
 from trunkline.net.load_call import Tally
 from trunkline.stream import Frame, Mark, Start, Stop
@@ -127,7 +127,7 @@ def test_calls_that_break_off_lose_their_packets() -> None:
 
 
 def test_who_answers_late_is_waited_for_and_who_does_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_call, "MARK_EVERY_MS", 200)
+    monkeypatch.setattr(load, "MARK_EVERY_MS", 200)
     monkeypatch.setattr(load_call, "ANSWER_TIMEOUT_S", 0.5)
 
     async def late(call: Call) -> None:
@@ -290,3 +290,12 @@ def test_nobody_there() -> None:
     report = run_in_virtual_time(Load("ws://127.0.0.1:1/", calls=30, seconds=0.1, connects_per_s=1000).run())
     assert (report.refused, report.connected, report.due) == (30, 0, 0)
     assert report.reasons == {"cannot connect to 127.0.0.1:1: Connection refused": 30}
+
+
+def test_many_calls_send_their_marks_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "MARKS_PER_S_MAX", 2)
+    report = loaded(Counting(), calls=4, seconds=4)
+    assert (report.marks, report.echoed) == (8, 8)
+    monkeypatch.setattr(load, "MARKS_PER_S_MAX", 1)
+    report = loaded(Counting(), calls=4, seconds=1.5)
+    assert (report.marks, report.echoed) == (4, 4)

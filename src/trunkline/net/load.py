@@ -23,6 +23,8 @@ __all__ = ["Load", "LoadReport", "Pacer", "Quantiles"]
 
 SPEECH_S: Final = 10.0  # encoded once; each call begins somewhere in it
 CALLS_MAX: Final = 50_000  # an address has no more ports to call one from
+MARK_EVERY_MS: Final = 1000
+MARKS_PER_S_MAX: Final = 200  # of all calls: to send one and take its echo costs as much as ten packets
 RUN_CALLS: Final = 32  # some 0.3 ms
 REASONS_MAX: Final = 20  # that are told apart
 OTHER_REASONS: Final = "others"
@@ -145,9 +147,9 @@ class Load:
 
     `connects_per_s` of them begin in a second. All carry the same speech, encoded once, each from another
     place on. `drop` and `reorder` (0 to below 1) are the parts of the packets that are left out, and that
-    change places with the one behind them; the same ones for a `seed`. Once a second a call sends a mark, and
-    times its echo where the endpoint echoes it. What else comes back is passed over. URL, token and `ssl` are
-    those of `stream`.
+    change places with the one behind them; the same ones for a `seed`. Once a second a call sends a mark,
+    or 200 calls in turn where there are more, and times its echo where the endpoint echoes it. What else
+    comes back is passed over. URL, token and `ssl` are those of `stream`.
 
     Raises FormatError for numbers that are impossible and for what we cannot encode, LocalProtocolError for a
     URL that it will not use. That calls fail raises nothing: the report says it.
@@ -185,6 +187,8 @@ class Load:
         self._n_calls = calls
         self._seconds = seconds
         self._rounds = rounds
+        in_turn_ms = 1000 * min(calls / MARKS_PER_S_MAX, seconds)  # each call has one, however short
+        self._mark_every_ms = max(MARK_EVERY_MS, round(in_turn_ms))
         self._codec = CodecSpec.parse(codec) if isinstance(codec, str) else codec
         self._dialect = dialect
         self._faults = Faults(drop, reorder)
@@ -275,7 +279,16 @@ class Load:
             async with connected(self._url, self._bearer_token, self._ssl) as socket:
                 tally.connected += 1
                 sender = StreamSender(self._codec, dialect=self._dialect)
-                call = LoadCall(socket, sender, self._payloads, self._n_packets, self._faults, tally, seed)
+                call = LoadCall(
+                    socket,
+                    sender,
+                    self._payloads,
+                    self._n_packets,
+                    self._faults,
+                    tally,
+                    self._mark_every_ms,
+                    seed,
+                )
                 result = await self._run(call, pacer)
             tally.completed += result.complete
             tally.broken += not result.complete

@@ -25,7 +25,6 @@ __all__ = ["Faults", "LoadCall", "Tally"]
 
 BACKLOG_BYTES_MAX: Final = 48 * 1024  # 3 s of PCMU; below asyncio's high-water mark, so that no send waits
 AHEAD_PACKETS: Final = 10
-MARK_EVERY_MS: Final = 1000
 MARKS_OUT_MAX: Final = 10  # of a call: who echoes none is sent no more
 ANSWER_TIMEOUT_S: Final = 2.0  # how long a call waits for its last marks before it says stop
 
@@ -61,7 +60,8 @@ class Tally:
 class LoadCall(Sending):
     """A stream of `n_packets` that were encoded before, from the `first` of `payloads` on, round and round.
 
-    The first and the last packet are neither left out nor held back, so that a receiver can count the rest.
+    Among them goes a mark every `mark_every_ms`. The first and the last packet are neither left out nor held
+    back, so that a receiver can count the rest.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class LoadCall(Sending):
         n_packets: int,
         faults: Faults,
         tally: Tally,
+        mark_every_ms: int,
         seed: str,
     ) -> None:
         super().__init__(socket)
@@ -97,7 +98,7 @@ class LoadCall(Sending):
         self._tally = tally
         self._rng = random.Random(seed)  # noqa: S311
         self._first = self._rng.randrange(len(payloads))
-        self._mark_every = max(1, MARK_EVERY_MS // sender.format.ptime_ms)
+        self._mark_every = max(1, mark_every_ms // sender.format.ptime_ms)
         self._mark_at = self._mark_every // 2
         self._n_due = 0
         self._ahead: list[bytes] = []  # frames of the packets that are due next, the last one first
