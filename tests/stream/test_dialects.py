@@ -253,6 +253,17 @@ def test_a_stream_is_of_one_dialect(dialect: str) -> None:
             assert receiver.start.dialect == other
 
 
+def test_who_asked_for_the_wrong_dialect_is_told_so() -> None:
+    for dialect, other, hint in (
+        ("telnyx", "twilio", r" \(dialect='twilio' was asked for, and this looks like 'telnyx'\)$"),
+        ("signalwire", "plivo", r" \(dialect='plivo' was asked for\)$"),
+    ):
+        receiver = StreamReceiver(dialect=other)
+        with pytest.raises(RemoteProtocolError, match=hint):
+            for message in sender_of(dialect, FORMATS[dialect][0]).start():
+                receiver.receive(message)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_bytes_do_for_text_where_bytes_are_no_audio(dialect: str) -> None:
     sender = sender_of(dialect, FORMATS[dialect][0])

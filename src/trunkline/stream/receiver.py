@@ -153,7 +153,12 @@ class StreamReceiver(MediaReader):
         if self._closed:
             raise LocalProtocolError("receive after close")
         reader, has_begun = self._reader or self._detected(message), self._start is not None
-        said = reader.read(message, self._max_message_bytes)
+        try:
+            said = reader.read(message, self._max_message_bytes)
+        except RemoteProtocolError as error:
+            if has_begun or self._reply is not None:
+                raise
+            raise RemoteProtocolError(f"{error}{self._hint(message)}") from error
         if self._stopped:
             raise RemoteProtocolError("message after stop")
         events = [event for one in said for event in self._on(one, arrival_ms)]
@@ -183,6 +188,14 @@ class StreamReceiver(MediaReader):
         if dialect.is_byte_stream:  # its beginning may be cut
             self._dialect = dialect
         return dialect.reader("endpoint", None)
+
+    def _hint(self, message: "str | Buffer") -> str:
+        """Say which dialect we were told, to whoever reads that a message is none of it."""
+        if self._told is None:
+            return ""
+        looks = detect(message, self._max_message_bytes).name
+        known = "" if looks in (self._told, "signalwire") else f", and this looks like {looks!r}"
+        return f" (dialect={self._told!r} was asked for{known})"
 
     def _on(self, said: Said, arrival_ms: float | None) -> list[Event]:
         content = said.content
