@@ -34,8 +34,8 @@ FIRST = 400
 GALLOP = 1.5
 STEP = 1.1  # how near what is held and what is not have to be
 CALLS_MIN, CALLS_MAX = 25, 4000
-CONNECTS_PER_S = 400.0
-WARM_UP_S = 1.5
+CONNECTS_PER_S = 250.0
+WARM_UP_S = 3.0
 
 
 class Trial(NamedTuple):

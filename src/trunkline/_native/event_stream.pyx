@@ -156,7 +156,10 @@ cdef class Events:
             self.next = events[0]
         else:
             self._events.extend(events)
-        if self.has_events() or self.reader.deadline_ms() != INFINITY:
+        if self.reader.deadline_ms() != INFINITY:
+            self._listens = None  # a chunk is missing: whoever waits next has to mind the time, too
+            self.doorbell.run()
+        elif self.has_events():
             self.doorbell.run()
         return True
 
@@ -187,11 +190,10 @@ cdef class NextEvent:
         """Go on."""
         return self.step()
 
-    def throw(self, type, value=None, traceback=None):
-        """Go on with an exception, which ends what it waits for."""
-        error = type if value is None else value
-        if not isinstance(error, BaseException):
-            error = type() if value is None else type(value)
+    def throw(self, error, value=None, traceback=None):
+        """Go on with an exception, or with its type and value: what it waits for takes it, or it ends here."""
+        if isinstance(error, type):
+            error = value if isinstance(value, BaseException) else error() if value is None else error(value)
         waits_for, self.waits_for = self.waits_for, None
         try:
             if waits_for is not None and hasattr(waits_for, "throw"):

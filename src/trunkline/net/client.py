@@ -88,6 +88,22 @@ async def stream(
 class Sending:
     """One connected stream: a task that sends on time beside one that reads what comes back."""
 
+    # A load has thousands of them, and each packet finds its call in none of the core's caches.
+    __slots__ = (
+        "_began",
+        "_is_flooded",
+        "_loop",
+        "_reason",
+        "_received",
+        "_sent",
+        "_socket",
+        "_speed",
+        "_stop_timeout_s",
+        "_task",
+        "_transport",
+        "_used_s",
+    )
+
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, speed: float = 1.0) -> None:
         self._socket = socket
         connection = socket._response.connection  # which has no public name

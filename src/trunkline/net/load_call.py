@@ -64,6 +64,31 @@ class LoadCall(Sending):
     back, so that a receiver can count the rest.
     """
 
+    __slots__ = (
+        "_ahead",
+        "_answers",
+        "_faults",
+        "_first",
+        "_has_all_answers",
+        "_has_faults",
+        "_has_marks",
+        "_has_sent_all",
+        "_held",
+        "_is_media_text",
+        "_is_plain",
+        "_mark_at",
+        "_mark_every",
+        "_marks",
+        "_n_due",
+        "_n_packets",
+        "_payloads",
+        "_rng",
+        "_sender",
+        "_tally",
+        "_wrote",
+        "fd",
+    )
+
     def __init__(
         self,
         socket: aiohttp.ClientWebSocketResponse,
@@ -89,6 +114,7 @@ class LoadCall(Sending):
         if self._transport is not None:
             self._is_plain = self._transport.get_extra_info("ssl_object") is None
             self.fd = self._transport.get_extra_info("socket").fileno()
+        self._wrote = False  # by the transport, which may hold it
         self._is_media_text = sender.is_text(b"")
         self._has_marks = _has_marks(sender)
         self._payloads = payloads
@@ -240,11 +266,16 @@ class LoadCall(Sending):
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the connection has gone")
         self._transport.write(frame)
+        self._wrote = True
         self._sent += 1
 
     def _is_idle(self) -> bool:
         transport = self._transport
-        return transport is not None and not transport.is_closing() and not transport.get_write_buffer_size()
+        if transport is None or transport.is_closing():
+            return False
+        if self._wrote:
+            self._wrote = transport.get_write_buffer_size() > 0
+        return not self._wrote
 
     def _has_backlog(self) -> bool:
         return self._transport is None or self._transport.get_write_buffer_size() > BACKLOG_BYTES_MAX
