@@ -259,9 +259,9 @@ def test_who_asked_for_the_wrong_dialect_is_told_so() -> None:
         ("signalwire", "plivo", r" \(dialect='plivo' was asked for\)$"),
     ):
         receiver = StreamReceiver(dialect=other)
+        messages = sender_of(dialect, FORMATS[dialect][0]).start()
         with pytest.raises(RemoteProtocolError, match=hint):
-            for message in sender_of(dialect, FORMATS[dialect][0]).start():
-                receiver.receive(message)
+            list(map(receiver.receive, messages))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

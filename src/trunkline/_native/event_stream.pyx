@@ -192,8 +192,10 @@ cdef class NextEvent:
 
     def throw(self, error, value=None, traceback=None):
         """Go on with an exception, or with its type and value: what it waits for takes it, or it ends here."""
-        if isinstance(error, type):
-            error = value if isinstance(value, BaseException) else error() if value is None else error(value)
+        if isinstance(value, BaseException):
+            error = value
+        elif isinstance(error, type):
+            error = error() if value is None else error(value)
         waits_for, self.waits_for = self.waits_for, None
         try:
             if waits_for is not None and hasattr(waits_for, "throw"):
