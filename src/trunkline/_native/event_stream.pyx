@@ -191,7 +191,7 @@ cdef class NextEvent:
         return self.step()
 
     def throw(self, error, value=None, traceback=None):
-        """Go on with an exception, or with its type and value: what it waits for takes it, or it ends here."""
+        """Go on with an exception, or its type and value: what it waits for takes it, or it ends here."""
         if isinstance(value, BaseException):
             error = value
         elif isinstance(error, type):
