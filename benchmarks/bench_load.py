@@ -1,12 +1,12 @@
 """How many calls one core receives in time: `python benchmarks/bench_load.py [SECONDS]`.
 
 A receiver holds a number of calls when every packet came, none was lost, and 99 of 100 frames at 16 kHz are
-less than 20 ms late, of a window of SECONDS (8): a
-machine that stops for less than 80 ms in it decides nothing. The search begins where that of the receiver before ended,
-goes in steps of a half until it has a number that is held and one that is not, and then between the two. What
-fails is tried again where the receiver's core was not full, because one hiccup of the machine is none of the
-receiver's. The receiver has one core, and what makes the calls (`trunkline.net.Load`, PCMU over ws://)
-another: two cores that do nothing else, or the numbers mean little.
+less than 20 ms late, of a window of SECONDS (8), in which a machine that stops for some 80 ms decides
+nothing. The search begins where that of the receiver before ended, goes in steps of a half until it has a
+number that is held and one that is not, and then between the two. What fails is tried again where the
+receiver's core was not full, because one hiccup of the machine is none of the receiver's. The receiver has
+one core, and what makes the calls (`trunkline.net.Load`, PCMU over ws://) another: two cores that do
+nothing else, or the numbers mean little.
 
 Last comes how many calls are made in time at all, to a sink that throws them away. Where what makes the calls
 was itself late when a receiver failed, that receiver may hold more.
