@@ -2,11 +2,11 @@
 
 A receiver holds a number of calls when every packet came, none was lost, and 99 of 100 frames at 16 kHz are
 less than 20 ms late, of a window of SECONDS (8), in which a machine that stops for some 80 ms decides
-nothing. The search begins where that of the receiver before ended, goes in steps of a half until it has a
-number that is held and one that is not, and then between the two. What fails is tried again where the
-receiver's core was not full, because one hiccup of the machine is none of the receiver's. The receiver has
-one core, and what makes the calls (`trunkline.net.Load`, PCMU over ws://) another: two cores that do
-nothing else, or the numbers mean little.
+nothing. The search goes in steps of a half until it has a number that is held and one that is not, and then
+between the two; the receivers take turns, since the speed of a machine that others use changes. What fails
+is tried again where the receiver's core was not full, because one hiccup of the machine is none of the
+receiver's. The receiver has one core, and what makes the calls (`trunkline.net.Load`, PCMU over ws://)
+another: two cores that do nothing else, or the numbers mean little.
 
 Last comes how many calls are made in time at all, to a sink that throws them away. Where what makes the calls
 was itself late when a receiver failed, that receiver may hold more.
@@ -127,23 +127,36 @@ def tried(name: str, n_calls: int, seconds: float, core: int) -> Trial:
     return trial
 
 
-def most(name: str, first: int, seconds: float, core: int) -> tuple[Trial | None, bool]:
-    """Find the most calls that a receiver holds, and whether they may be more."""
-    held: Trial | None = None
-    n_held, failed, n_calls, is_bound = 0, CALLS_MAX + 1, first, True
-    while failed > n_held * STEP and CALLS_MIN <= n_calls <= CALLS_MAX:
-        trial = tried(name, n_calls, seconds, core)
+class Search:
+    """The search for the most calls that a receiver holds, a trial at a time."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.held: Trial | None = None
+        self.may_be_more = True
+        self._n_calls = FIRST
+        self._n_held, self._n_failed = 0, CALLS_MAX + 1
+
+    @property
+    def is_done(self) -> bool:
+        """Whether what is held and what is not are near enough."""
+        return self._n_failed <= self._n_held * STEP or not CALLS_MIN <= self._n_calls <= CALLS_MAX
+
+    def go_on(self, seconds: float, core: int) -> None:
+        """Try a number of calls, and choose the next one."""
+        trial = tried(self.name, self._n_calls, seconds, core)
         if trial.is_good:
-            held, n_held = trial, n_calls
+            self.held, self._n_held = trial, self._n_calls
         else:
-            failed, is_bound = n_calls, trial.is_made_late
-        if not n_held:
-            n_calls = round(n_calls / GALLOP)
-        elif failed > CALLS_MAX:
-            n_calls = min(round(n_calls * GALLOP), CALLS_MAX) if n_held < CALLS_MAX else CALLS_MAX + 1
+            self._n_failed, self.may_be_more = self._n_calls, trial.is_made_late
+        if not self._n_held:
+            self._n_calls = round(self._n_calls / GALLOP)
+        elif self._n_failed <= CALLS_MAX:
+            self._n_calls = round((self._n_held * self._n_failed) ** 0.5)
+        elif self._n_held < CALLS_MAX:
+            self._n_calls = min(round(self._n_calls * GALLOP), CALLS_MAX)
         else:
-            n_calls = round((n_held * failed) ** 0.5)
-    return held, is_bound
+            self._n_calls = CALLS_MAX + 1
 
 
 def main() -> None:
@@ -165,23 +178,23 @@ def main() -> None:
         "of that core",
         "us each",
     )
-    found, first = {}, FIRST
-    for name in installed():
-        held, is_bound = found[name] = most(name, first, seconds, cores[1])
-        first = CALLS_MIN if held is None else held.n_calls
+    searches = [Search(name) for name in installed()]
+    while searching := [search for search in searches if not search.is_done]:
+        for search in searching:
+            search.go_on(seconds, cores[1])
     print()
     print_head("on one core", "calls", "times as many", "processor time of a packet, of the usual one's")
-    usual, _ = found.get(USUAL, (None, False))
-    for name, (held, is_bound) in found.items():
-        if held is None:
-            print_row(name, f"fewer than {CALLS_MIN}", "", "")
+    usual = next((search.held for search in searches if search.name == USUAL), None)
+    for search in searches:
+        if search.held is None:
+            print_row(search.name, f"fewer than {CALLS_MIN}", "", "")
             continue
-        compares = usual is not None and name != SINK
+        compares = usual is not None and search.name != SINK
         print_row(
-            name,
-            f"{held.n_calls}{' or more' if is_bound and name != SINK else ''}",
-            f"{held.n_calls / usual.n_calls:.1f}" if compares else "",
-            f"{held.held_us / usual.held_us:.2f}" if compares else "",
+            search.name,
+            f"{search.held.n_calls}{' or more' if search.may_be_more and search.name != SINK else ''}",
+            f"{search.held.n_calls / usual.n_calls:.1f}" if compares else "",
+            f"{search.held.held_us / usual.held_us:.2f}" if compares else "",
         )
 
 
