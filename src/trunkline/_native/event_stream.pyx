@@ -11,7 +11,11 @@ from collections import deque
 from trunkline.errors import ConcurrentUseError, TrunklineError
 
 cdef extern from "Python.h":
-    int PyErr_SetObject(object kind, object value) except *
+    void PyErr_SetObject(object kind, object value) noexcept
+
+cdef enum:
+    PUSHED_MAX = 16  # of a stream within PUSHED_MS: a flood leaves the others their turns
+    PUSHED_MS = 1
 
 
 @cython.final
@@ -28,6 +32,7 @@ cdef class Doorbell:
     cdef bint has_rung  # while nobody waited
     cdef bint is_heard  # the task has been told, and has to run yet
     cdef bint is_cancelled
+    cdef object cancel_message
     cdef public bint _asyncio_future_blocking
 
     def __init__(self, loop):
@@ -52,7 +57,10 @@ cdef class Doorbell:
         callback, context = self.callback, self.context
         self.callback = self.context = None
         self.is_heard = True
-        context.run(callback, self)
+        try:
+            context.run(callback, self)
+        except RuntimeError:  # another task runs after all, and this one has not
+            self.loop.call_soon(callback, self, context=context)
         return 0
 
     # Whether nobody has to wait; else, whoever awaits is to yield this.
@@ -80,7 +88,7 @@ cdef class Doorbell:
         """Have the task be told that it is cancelled."""
         if self.callback is None:
             return False
-        self.is_cancelled = True
+        self.is_cancelled, self.cancel_message = True, msg
         self.loop.call_soon(self.callback, self, context=self.context)
         self.callback = self.context = None
         return True
@@ -89,7 +97,7 @@ cdef class Doorbell:
         """Tell the task how it went."""
         if self.is_cancelled:
             self.is_cancelled = False
-            raise CancelledError
+            raise CancelledError() if self.cancel_message is None else CancelledError(self.cancel_message)
 
     def __await__(self):
         return self
@@ -119,6 +127,8 @@ cdef class Events:
     cdef MediaReader reader  # of what is pushed, when whoever waits does so at the doorbell
     cdef Doorbell doorbell
     cdef object time
+    cdef double pushed_s  # since when so many were pushed
+    cdef int n_pushed
     cdef bint iterates
 
     def __cinit__(self, *args, **options):
@@ -141,13 +151,22 @@ cdef class Events:
     def _push(self, message):
         """Take plain media for the task that waits at the doorbell, and run that: not within another task.
 
-        False: none waits there, or the message is another one, or wrong; nothing has been done.
+        False: none waits there, or the message is another one, wrong, or one too many; nothing has been done.
         """
         cdef list events
-        if self.doorbell.callback is None:
+        cdef double now_s
+        if self.doorbell is None or self.doorbell.callback is None:
+            return False
+        if type(message) is bytes and not self.reader.is_binary and self.reader.kept is None:
+            return False
+        now_s = self.time()
+        if (now_s - self.pushed_s) * 1000 > PUSHED_MS:
+            self.pushed_s, self.n_pushed = now_s, 0
+        self.n_pushed += 1
+        if self.n_pushed > PUSHED_MAX:
             return False
         try:
-            events = self.reader.take_plain(message, self.time() * 1000)
+            events = self.reader.take_plain(message, now_s * 1000)
         except TrunklineError:
             return False  # who takes it the long way gets the same
         if events is None:
@@ -184,11 +203,19 @@ cdef class NextEvent:
         return self
 
     def __next__(self):
-        return self.step()
+        cdef bint is_event = False
+        result = self.step(&is_event)
+        if not is_event:
+            return result
+        PyErr_SetObject(StopIteration, result)  # and not an instance, to be made and thrown away
+        raise StopIteration  # which leaves what is set as it is, and makes no traceback
+
+    def __dealloc__(self):
+        self.end()
 
     def send(self, value):
         """Go on."""
-        return self.step()
+        return next(self)
 
     def throw(self, error, value=None, traceback=None):
         """Go on with an exception, or its type and value: what it waits for takes it, or it ends here."""
@@ -203,7 +230,7 @@ cdef class NextEvent:
                 self.waits_for = waits_for
                 return yielded
         except StopIteration:
-            return self.step()
+            return next(self)
         except BaseException:
             self.end()
             raise
@@ -219,12 +246,13 @@ cdef class NextEvent:
         finally:
             self.end()
 
-    cdef void end(self):
+    cdef void end(self) noexcept:
         if self.has_begun and self.events is not None:
             self.events.iterates = False
         self.events = None
 
-    cdef object step(self):
+    # Give what is to be yielded, or the event.
+    cdef object step(self, bint *is_event):
         cdef Events events = self.events
         if events is None:
             raise RuntimeError("cannot reuse already awaited __anext__()")
@@ -265,4 +293,5 @@ cdef class NextEvent:
             self.end()
             raise
         self.end()
-        PyErr_SetObject(StopIteration, event)  # not as an instance, which would be made and thrown away
+        is_event[0] = True
+        return event

@@ -240,6 +240,7 @@ class PicowsSocket(picows.WSListener):
                 broken = ConnectionResetError(sent.reason)
             self._put(broken)
         self._is_closing = self._is_lost = True
+        self._push = None  # of the call, which holds this
         self._writable.set()
         self._wake()
 
