@@ -183,7 +183,7 @@ def main() -> None:
         for search in searching:
             search.go_on(seconds, cores[1])
     print()
-    print_head("on one core", "calls", "times as many", "processor time of a packet, of the usual one's")
+    print_head("calls", "times as many", "processor time of a packet, of the usual one's")
     usual = next((search.held for search in searches if search.name == USUAL), None)
     for search in searches:
         if search.held is None:

@@ -170,11 +170,17 @@ def media(payload: str) -> bytes:
     ).encode()
 
 
+async def send_binary_media(socket: aiohttp.ClientWebSocketResponse) -> None:
+    await asyncio.sleep(0.02)  # the handler waits
+    await socket.send_bytes(call_messages("call-1", PCM)[-2])
+
+
 Misbehave = Callable[[aiohttp.ClientWebSocketResponse], Any]
 BAD: dict[str, tuple[int, type[Exception], Misbehave]] = {
     "not JSON": (1002, RemoteProtocolError, lambda s: s.send_str("{")),
     "bad base64": (1007, PayloadError, lambda s: send(s, [media("////=A==")])),
     "binary": (1003, RemoteProtocolError, lambda s: s.send_bytes(b"\x00")),
+    "media, and binary": (1003, RemoteProtocolError, send_binary_media),
     "oversized": (1009, RemoteProtocolError, lambda s: s.send_str(" " * 65_537)),
     "not UTF-8": (1007, RemoteProtocolError, lambda s: s.send_frame(b"\xff", aiohttp.WSMsgType.TEXT)),
 }

@@ -2,16 +2,31 @@
 
 import asyncio
 import contextvars
+import gc
+import weakref
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import anyio
 import pytest
 
 from tests.net.adapters import Serve
-from tests.net.endpoints import Seen, call_messages, close_of, connect, pcm_of, received_directly, run, send
+from tests.net.endpoints import (
+    Seen,
+    call_messages,
+    close_of,
+    connect,
+    pcm_of,
+    received_directly,
+    run,
+    send,
+    until,
+)
+from tests.net.raw_websocket import TEXT, frame, upgraded
 from trunkline._native.event_stream import Doorbell, Events
 from trunkline.errors import ConcurrentUseError
-from trunkline.net import Call
-from trunkline.stream import Event, Start, Stop
+from trunkline.net import Call, serve_picows
+from trunkline.stream import Event, Stop
 from trunkline.testing import speech_like
 
 MESSAGES = call_messages("call-1", speech_like(0.4))
@@ -28,6 +43,16 @@ async def with_a_time_limit(call: Call, keep: Callable[[Event], None]) -> None:
             pass
         except StopAsyncIteration:
             return
+
+
+async def with_a_limit_of_anyio(call: Call, keep: Callable[[Event], None]) -> None:
+    """Which knows its own cancellation by the message."""
+    while True:
+        with anyio.move_on_after(0.002):
+            try:
+                keep(await anext(call))
+            except StopAsyncIteration:
+                return
 
 
 async def each_in_a_task(call: Call, keep: Callable[[Event], None]) -> None:
@@ -70,7 +95,14 @@ async def in_a_group(call: Call, keep: Callable[[Event], None]) -> None:
             await asyncio.sleep(0.001)
 
 
-READERS = [with_a_time_limit, each_in_a_task, cancelled_now_and_then, busy_in_between, in_a_group]
+READERS = [
+    with_a_time_limit,
+    with_a_limit_of_anyio,
+    each_in_a_task,
+    cancelled_now_and_then,
+    busy_in_between,
+    in_a_group,
+]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -201,6 +233,56 @@ def test_a_packet_that_is_none_is_left_out(
     assert caplog.text.count("a packet is left out: Opus packet of 1 bytes") == 1
 
 
+def test_a_flood_leaves_the_others_their_turns(serving: Serve) -> None:
+    """Of what comes in one piece, not all is taken in one turn of the event loop."""
+    messages = call_messages("call-1", bytes(2 * 160 * 400))
+    a_turn: Counter[int] = Counter()
+    turn = 0
+
+    async def handler(call: Call) -> None:
+        async for _ in call:
+            a_turn[turn] += 1
+
+    async def main() -> None:
+        nonlocal turn
+        async with serving(handler) as server, upgraded(server.url) as client:
+            await client.send(b"".join(frame(TEXT, message) for message in messages[:2]))
+            while not a_turn:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.02)  # the handler waits
+            await client.send(b"".join(frame(TEXT, message) for message in messages[2:]))
+            while a_turn.total() < len(messages) - 1:  # but connected
+                turn += 1
+                await asyncio.sleep(0)
+
+    run(main())
+    assert max(a_turn.values()) <= 2 * 16 + 1
+
+
+def test_a_call_of_picows_is_freed_without_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.net.endpoint.CLOSE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("trunkline.net.picows_server.CLOSE_TIMEOUT_S", 0.01)
+    kept: list[weakref.ref[Call]] = []
+
+    async def handler(call: Call) -> None:
+        kept.append(weakref.ref(call))
+        async for _ in call:
+            pass
+
+    async def main() -> None:
+        async with serve_picows(handler) as server:
+            async with connect(server) as socket:
+                await send(socket, MESSAGES)
+                assert await close_of(socket) == (1000, "")
+            await until(lambda: kept[0]() is None)
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
+
+
 class Numbers(Events):
     """Events that a test puts in, and a doorbell to wait at."""
 
@@ -246,9 +328,9 @@ def test_a_ring_while_the_task_is_cancelled_is_not_lost() -> None:
         task = asyncio.create_task(read())
         await asyncio.sleep(0)
         assert numbers.doorbell.is_awaited
-        task.cancel()
+        task.cancel("by a test")
         numbers.put(1, 2)
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError, match="by a test"):
             await task
         assert [await anext(numbers), await anext(numbers)] == [1, 2]
         task = asyncio.create_task(read())
@@ -270,6 +352,9 @@ def test_what_waits_is_a_coroutine_of_one_event() -> None:
         coming.close()
         with pytest.raises(RuntimeError, match="cannot reuse already awaited"):
             await coming
+        dropped = anext(numbers)
+        assert dropped.send(None) is numbers.doorbell
+        del dropped
         thrown = anext(numbers)
         with pytest.raises(KeyError):
             thrown.throw(KeyError("a test's"))
@@ -284,6 +369,6 @@ def test_what_waits_is_a_coroutine_of_one_event() -> None:
         with pytest.raises(StopAsyncIteration):
             await anext(numbers)
         assert numbers._told_all
-        assert Start not in (type(event) for event in numbers._events)
+        assert not numbers._push("a message, for which nothing was opened")
 
     run(main())
