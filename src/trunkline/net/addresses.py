@@ -100,12 +100,14 @@ def why_not_public(address: Address) -> str | None:
         return "a metadata service's"
     if address.is_unspecified:
         return "the unspecified"
-    for kind in ("loopback", "link_local", "multicast", "reserved", "private"):
+    for kind in ("loopback", "link_local", "multicast", "reserved"):
         if getattr(address, f"is_{kind}"):
             return f"a {kind.replace('_', '-')}"
     for network, what in _SPECIAL.items():
         if address in network:
             return what
+    if address.is_private:
+        return "a private"
     if address.version == 6 and address not in _GLOBAL_UNICAST:
         return "a reserved"
     return None if address.is_global else "a shared"
