@@ -59,6 +59,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._on_thread_done)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Wait for the threads: without the limit that Python has since 3.12, which would be over at once."""
+        await super().shutdown_default_executor()
+
     def _on_thread_done(self, future: "asyncio.Future[Any]") -> None:
         self._clock.n_in_threads -= 1
 
