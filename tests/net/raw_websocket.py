@@ -38,6 +38,7 @@ class RawClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._come, self._at = b"", 0  # what was read, and up to where it was taken
 
     async def send(self, data: bytes) -> None:
         """Send bytes, while the peer takes any."""
@@ -47,13 +48,19 @@ class RawClient:
 
     async def read(self) -> tuple[int, bytes]:
         """Read a frame: opcode and payload."""
-        first, length = await self._reader.readexactly(2)
-        n = (
-            length
-            if length < 126
-            else int.from_bytes(await self._reader.readexactly(2 if length == 126 else 8))
-        )
-        return first & 15, await self._reader.readexactly(n)
+        first, length = await self._take(2)
+        n = length if length < 126 else int.from_bytes(await self._take(2 if length == 126 else 8))
+        return first & 15, await self._take(n)
+
+    async def _take(self, n_bytes: int) -> bytes:
+        """Take so much of what has come; quickly, since a server does not wait long for who reads a flood."""
+        while len(self._come) - self._at < n_bytes:
+            more = await self._reader.read(65_536)
+            if not more:
+                raise asyncio.IncompleteReadError(self._come[self._at :], n_bytes)
+            self._come, self._at = self._come[self._at :] + more, 0
+        self._at += n_bytes
+        return self._come[self._at - n_bytes : self._at]
 
     async def closed(self) -> int | None:
         """Wait until the connection is closed; give the code of the close frame, None where none came."""

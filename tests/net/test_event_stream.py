@@ -344,6 +344,25 @@ def test_a_ring_while_the_task_is_cancelled_is_not_lost() -> None:
     run(main())
 
 
+def test_what_waits_comes_to_its_end_before_the_iteration_does() -> None:
+    ended: list[str] = []
+
+    class Closing(Events):
+        async def _receive(self) -> None:
+            self._events.append("an event")  # type: ignore[arg-type]
+            self._over = True
+            for _ in range(3):
+                await asyncio.sleep(0)
+            ended.append("closed")
+
+    async def main() -> None:
+        async for event in Closing():
+            ended.append(str(event))  # noqa: PERF401
+
+    run(main())
+    assert ended == ["closed", "an event"]
+
+
 def test_what_waits_is_a_coroutine_of_one_event() -> None:
     async def main() -> None:
         numbers = Numbers()

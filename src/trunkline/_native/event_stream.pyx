@@ -262,25 +262,19 @@ cdef class NextEvent:
                 raise ConcurrentUseError(f"{type(events).__name__}: two tasks iterate over it")
             events.iterates = self.has_begun = True
         try:
-            if type(self.waits_for) is Doorbell:
-                (<Doorbell> self.waits_for).is_heard = False
-                self.waits_for = None
-                if not events.has_events():
-                    events._listens = None
-            while not events.has_events():
-                if events._over:
-                    events._told_all = True
-                    raise StopAsyncIteration
-                if self.waits_for is not None:
-                    pass
-                elif events._listens is not None:
-                    self.waits_for = events._listens
-                else:
-                    self.waits_for = events._receive().__await__()
-                if type(self.waits_for) is Doorbell:
-                    if not (<Doorbell> self.waits_for).passes():
+            # What waits is awaited to its end, with events or without: it may be closing a connection.
+            while self.waits_for is not None or not events.has_events():
+                if self.waits_for is None:
+                    if events._over:
+                        events._told_all = True
+                        raise StopAsyncIteration
+                    self.waits_for = (events._receive().__await__() if events._listens is None
+                                      else events._listens)
+                    if type(self.waits_for) is Doorbell and not (<Doorbell> self.waits_for).passes():
                         return self.waits_for
-                else:
+                elif type(self.waits_for) is Doorbell:
+                    (<Doorbell> self.waits_for).is_heard = False
+                if type(self.waits_for) is not Doorbell:
                     try:
                         return next(self.waits_for)
                     except StopIteration:
